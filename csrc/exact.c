@@ -1,0 +1,325 @@
+/* The superaccumulator: additions, carries, combination, and the one rounding at the end. */
+#include "exact.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "parsum.h"
+
+#define LIMB_EXPONENT (-1074)
+
+void parsum_exact_identity(exact_state *state)
+{
+    memset(state, 0, offsetof(exact_state, limb));
+    state->window = WINDOW_NONE;
+}
+
+/* Leaves limbs 0 .. n-2 in [0, 2^32) and the sign in the last. */
+static void pass_carries(int64_t *limb)
+{
+    int64_t carry = 0;
+    for (int i = 0; i < EXACT_LIMBS - 1; i++) {
+        int64_t value = limb[i] + carry;
+        limb[i] = value & 0xffffffff;
+        carry = value >> 32;
+    }
+    limb[EXACT_LIMBS - 1] += carry;
+}
+
+/* Makes room for n additions of less than 2^53 to any limb. */
+static inline void reserve_limbs(exact_state *state, int n)
+{
+    if (!state->limbs_used) {
+        memset(state->limb, 0, sizeof state->limb);
+        state->limbs_used = 1;
+        state->limb_adds = 0;
+    }
+    if (state->limb_adds + n > EXACT_LIMB_ADDS) {
+        pass_carries(state->limb);
+        state->limb_adds = 0;
+    }
+    state->limb_adds += n;
+}
+
+void parsum_exact_add_int128(exact_state *state, int128 value, int exponent)
+{
+    if (value == 0)
+        return;
+    reserve_limbs(state, 1);
+    int64_t sign = value < 0 ? -1 : 0;
+    uint128 magnitude = value < 0 ? -(uint128)value : (uint128)value;
+    unsigned position = (unsigned)(exponent - LIMB_EXPONENT);
+    unsigned i = position >> 5, shift = position & 31;
+    /* 128 bits shifted by up to 31 touch five limbs, each piece below 2^32. */
+    uint64_t pieces[5];
+    uint64_t low = (uint64_t)magnitude, high = (uint64_t)(magnitude >> 64);
+    pieces[0] = (low << shift) & 0xffffffff;
+    pieces[1] = (low >> (32 - shift)) & 0xffffffff;
+    pieces[2] = ((uint64_t)(magnitude >> (64 - shift))) & 0xffffffff;
+    pieces[3] = (high >> (32 - shift)) & 0xffffffff;
+    pieces[4] = shift ? high >> (64 - shift) : 0;
+    for (unsigned k = 0; k < 5 && i + k < EXACT_LIMBS; k++)
+        state->limb[i + k] += ((int64_t)pieces[k] ^ sign) - sign;
+}
+
+void parsum_exact_flush(exact_state *state)
+{
+    /* |hi| < 2^62, so the sum is below 2^105: no overflow of 128 bits. */
+    int128 sum = (int128)((uint128)(int128)state->hi << (WINDOW_LO - WINDOW_HI)) + state->lo;
+    parsum_exact_add_int128(state, sum, state->window - WINDOW_LO);
+    state->hi = 0;
+    state->lo = 0;
+    state->pending = 0;
+}
+
+void parsum_exact_add_special(exact_state *state, double value)
+{
+    if (value != value)
+        state->nan = 1;
+    else if (value > 0)
+        state->plus_infinity = 1;
+    else
+        state->minus_infinity = 1;
+}
+
+/* Finite elements of any exponents. Two sets of limbs, for even and odd elements: additions to one
+ * limb wait for the one before (store forwarding), which two chains hide. */
+void parsum_exact_add_elements(exact_state *state, const double *data, size_t n, size_t step)
+{
+    int64_t odd[EXACT_LIMBS];
+    const int split = n >= 128;
+    if (split)
+        memset(odd, 0, sizeof odd);
+    while (n) {
+        size_t count = n < EXACT_LIMB_ADDS / 2 ? n : EXACT_LIMB_ADDS / 2;
+        reserve_limbs(state, (int)count);
+        int64_t *limbs[2] = {state->limb, split ? odd : state->limb};
+        for (size_t k = 0; k < count; k++) {
+            uint64_t bits = bits_of(data[k * step]);
+            uint64_t exponent = (bits >> 52) & 0x7ff;
+            uint64_t normal = exponent != 0;
+            uint64_t fraction = (bits & UINT64_C(0xfffffffffffff)) | (normal << 52);
+            uint64_t position = exponent - normal; /* of the last bit, above 2^-1074 */
+            int64_t sign = (int64_t)bits >> 63;
+            unsigned shift = position & 31;
+            int64_t low = (int64_t)(uint32_t)(fraction << shift);
+            int64_t high = (int64_t)(fraction >> (32 - shift)); /* below 2^52 */
+            int64_t *limb = limbs[k & 1] + (position >> 5);
+            limb[0] += (low ^ sign) - sign;
+            limb[1] += (high ^ sign) - sign;
+        }
+        data += count * step;
+        n -= count;
+        if (split) {
+            /* 500 additions below 2^52 each: the merged limb stays within the reserve. */
+            for (int i = 0; i < EXACT_LIMBS; i++) {
+                state->limb[i] += odd[i];
+                odd[i] = 0;
+            }
+        }
+    }
+}
+
+void parsum_exact_combine(exact_state *state, const exact_state *other)
+{
+    state->seen |= other->seen;
+    state->nan |= other->nan;
+    state->plus_infinity |= other->plus_infinity;
+    state->minus_infinity |= other->minus_infinity;
+    if (other->pending) {
+        if (state->pending &&
+            (state->window != other->window || state->pending + other->pending > WINDOW_PENDING))
+            parsum_exact_flush(state);
+        state->window = other->window;
+        state->hi += other->hi;
+        state->lo += other->lo;
+        state->pending += other->pending;
+    }
+    if (other->limbs_used) {
+        reserve_limbs(state, other->limb_adds + 1);
+        for (int i = 0; i < EXACT_LIMBS; i++)
+            state->limb[i] += other->limb[i];
+    }
+}
+
+/* The binary formats: bits of the significand, exponent of the last bit of the least subnormal,
+ * and exponent above the largest finite number. */
+typedef struct {
+    int precision, least, overflow;
+} format;
+
+static format format_of(int type)
+{
+    switch (type) {
+    case PARSUM_FLOAT16:
+        return (format){11, -24, 16};
+    case PARSUM_FLOAT32:
+        return (format){24, -149, 128};
+    case PARSUM_LONGDOUBLE:
+        return (format){LDBL_MANT_DIG, LDBL_MIN_EXP - LDBL_MANT_DIG, LDBL_MAX_EXP};
+    default:
+        return (format){53, -1074, 1024};
+    }
+}
+
+/* `value` is a value of the type; only its representation changes. */
+static void store(int type, double value, void *result)
+{
+    switch (type) {
+    case PARSUM_FLOAT16: {
+        uint64_t bits = bits_of(value);
+        uint16_t half = (uint16_t)((bits >> 48) & 0x8000);
+        int exponent = (int)((bits >> 52) & 0x7ff) - 1023;
+        uint64_t fraction = bits & UINT64_C(0xfffffffffffff);
+        if (exponent == 1024)
+            half |= (uint16_t)(0x7c00 | (fraction ? 0x200 : 0));
+        else if (exponent >= -14)
+            half |= (uint16_t)(((uint64_t)(exponent + 15) << 10) | (fraction >> 42));
+        else if (exponent >= -24)
+            half |= (uint16_t)((fraction | (UINT64_C(1) << 52)) >> (28 - exponent));
+        memcpy(result, &half, sizeof half);
+        break;
+    }
+    case PARSUM_FLOAT32: {
+        float narrow = (float)value;
+        memcpy(result, &narrow, sizeof narrow);
+        break;
+    }
+    case PARSUM_LONGDOUBLE: {
+        long double wide = value;
+        memset(result, 0, sizeof wide);
+        memcpy(result, &wide, sizeof wide);
+        break;
+    }
+    default:
+        memcpy(result, &value, sizeof value);
+    }
+}
+
+/* Rounds magnitude * 2^exponent, plus something below one unit if `sticky`, half to even. The
+ * result has at least `precision` bits of the magnitude or ends at the least subnormal, whichever
+ * is coarser, so there is one rounding whatever the type. */
+static int round_magnitude(int negative, uint128 magnitude, int exponent, int sticky, int type,
+                           void *result)
+{
+    const format target = format_of(type);
+    uint64_t high = (uint64_t)(magnitude >> 64), low = (uint64_t)magnitude;
+    int top = high ? 127 - __builtin_clzll(high) : 63 - __builtin_clzll(low);
+    int drop = top + 1 - target.precision;
+    if (drop < target.least - exponent)
+        drop = target.least - exponent;
+    if (drop > 0) {
+        if (drop > top + 1) { /* below half of the least subnormal */
+            store(type, negative ? -0.0 : 0.0, result);
+            return 0;
+        }
+        uint128 half = (uint128)1 << (drop - 1);
+        uint128 rest = magnitude & ((half << 1) - 1);
+        magnitude = drop > 127 ? 0 : magnitude >> drop;
+        exponent += drop;
+        if (rest > half || (rest == half && (sticky || (magnitude & 1))))
+            magnitude++;
+        high = (uint64_t)(magnitude >> 64), low = (uint64_t)magnitude;
+        if (magnitude == 0) {
+            store(type, negative ? -0.0 : 0.0, result);
+            return 0;
+        }
+        top = high ? 127 - __builtin_clzll(high) : 63 - __builtin_clzll(low);
+    }
+    if (top + exponent >= target.overflow) {
+        store(type, negative ? -(double)INFINITY : (double)INFINITY, result);
+        return PARSUM_OVERFLOW;
+    }
+    /* From here on every step is exact: the magnitude has at most `precision` bits. */
+    if (type == PARSUM_LONGDOUBLE) {
+        long double wide = ldexpl((long double)magnitude, exponent);
+        wide = negative ? -wide : wide;
+        memset(result, 0, sizeof wide);
+        memcpy(result, &wide, sizeof wide);
+        return 0;
+    }
+    double value;
+    if (top + exponent >= -1022) {
+        /* a normal number: put fraction and exponent in their places */
+        uint64_t fraction = top <= 52 ? low << (52 - top) : low >> (top - 52);
+        value = double_of((fraction & UINT64_C(0xfffffffffffff)) |
+                          ((uint64_t)(top + exponent + 1023) << 52));
+    } else {
+        value = double_of(low << (exponent + 1074));
+    }
+    store(type, negative ? -value : value, result);
+    return 0;
+}
+
+int parsum_round_int128(int128 sum, int exponent, int type, void *result)
+{
+    if (sum == 0) {
+        store(type, 0.0, result);
+        return 0;
+    }
+    return round_magnitude(sum < 0, sum < 0 ? -(uint128)sum : (uint128)sum, exponent, 0, type,
+                           result);
+}
+
+static int round_limbs(int64_t *limb, int type, void *result)
+{
+    pass_carries(limb);
+    int negative = limb[EXACT_LIMBS - 1] < 0;
+    if (negative) {
+        for (int i = 0; i < EXACT_LIMBS; i++)
+            limb[i] = -limb[i];
+        pass_carries(limb);
+    }
+    int top = EXACT_LIMBS - 1;
+    while (top > 0 && limb[top] == 0)
+        top--;
+    /* Limbs are in [0, 2^32) now. Four of them, and as many bits of the fifth as the topmost has
+     * leading zeros, make a magnitude of 128 bits: more than any format's significand. */
+    uint128 magnitude = 0;
+    int taken = 0, i = top;
+    for (; i >= 0 && taken < 4; i--, taken++)
+        magnitude = (magnitude << 32) | (uint64_t)limb[i];
+    int exponent = LIMB_EXPONENT + 32 * (i + 1);
+    if (i >= 0) {
+        int free_bits = limb[top] >> 32 ? 0 : __builtin_clz((uint32_t)limb[top]);
+        if (free_bits) {
+            magnitude = (magnitude << free_bits) | ((uint64_t)limb[i] >> (32 - free_bits));
+            exponent -= free_bits;
+        }
+        int sticky = (((uint64_t)limb[i] << free_bits) & 0xffffffff) != 0;
+        for (i--; i >= 0 && !sticky; i--)
+            sticky = limb[i] != 0;
+        if (magnitude == 0)
+            return parsum_round_int128(0, 0, type, result);
+        return round_magnitude(negative, magnitude, exponent, sticky, type, result);
+    }
+    if (magnitude == 0)
+        return parsum_round_int128(0, 0, type, result);
+    return round_magnitude(negative, magnitude, exponent, 0, type, result);
+}
+
+int parsum_exact_finish(const exact_state *state, int type, void *result)
+{
+    if (state->nan || (state->plus_infinity && state->minus_infinity)) {
+        store(type, (double)NAN, result);
+        return state->nan ? 0 : PARSUM_INVALID;
+    }
+    if (state->plus_infinity || state->minus_infinity) {
+        store(type, state->plus_infinity ? (double)INFINITY : -(double)INFINITY, result);
+        return 0;
+    }
+    if (state->seen == SEEN_ANY) {
+        store(type, -0.0, result);
+        return 0;
+    }
+    if (!state->limbs_used) {
+        if (!state->pending)
+            return parsum_round_int128(0, 0, type, result);
+        int128 sum = (int128)((uint128)(int128)state->hi << (WINDOW_LO - WINDOW_HI)) + state->lo;
+        return parsum_round_int128(sum, state->window - WINDOW_LO, type, result);
+    }
+    exact_state copy = *state;
+    if (copy.pending)
+        parsum_exact_flush(&copy);
+    return round_limbs(copy.limb, type, result);
+}

@@ -1,0 +1,108 @@
+/* The exact state of a floating-point sum: a superaccumulator with room for every double, a
+ * window's pending totals in front of it, and what IEEE 754 asks to remember of special values.
+ *
+ * Limb i is a signed 64-bit integer of weight 2^(32 i - 1074). Limbs overlap: each holds 32 bits of
+ * the sum and 31 bits of carries not yet passed on, so an element is two plain additions (Neal,
+ * "Fast exact summation using small and large superaccumulators", 2015).
+ *
+ * Homogeneous data never reach the limbs. A window w takes nonzero |v| in [2^w, 2^(w+32)); its sums
+ * are kept as two integers, `hi` in units of 2^(w-10) and `lo` in units of 2^(w-52); see
+ * sum_body.h for where those units come from. */
+#ifndef PARSUM_EXACT_H
+#define PARSUM_EXACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+__extension__ typedef __int128 int128;
+__extension__ typedef unsigned __int128 uint128;
+
+/* Bit 0 of limb 0 is the last bit of the least subnormal. The largest double ends at bit 2097,
+ * 2^64 of them at bit 2161, in limb 67. */
+#define EXACT_LIMBS 68
+/* After carries are passed on |limb| < 2^32; an addition adds less than 2^53; 2^63 / 2^53 = 1024. */
+#define EXACT_LIMB_ADDS 1000
+
+/* Window exponents: the floor 2^w is a normal number whose ulp, 2^(w-52), limb 0 still has; and the
+ * accumulators at 1.5 * 2^(w+42) are finite. */
+#define WINDOW_MIN (-1022)
+#define WINDOW_MAX 980
+#define WINDOW_NONE INT32_MIN
+#define WINDOW_SPAN 32  /* binades that a window takes in */
+#define WINDOW_HI 10    /* hi counts units of 2^(w - 10) */
+#define WINDOW_LO 52    /* lo counts units of 2^(w - 52) */
+/* The accumulators' offsets: 1.5 * 2^(w + WINDOW_OFFSET) has the ulp 2^(w-10), 1.5 * 2^w has the
+ * ulp 2^(w-52). */
+#define WINDOW_OFFSET 42
+/* Additions that one accumulator takes before its integer is read off: 2^9; see sum_body.h. */
+#define WINDOW_ADDS 512
+/* A pending sum from the kernels is below 2^56 units; 64 of them stay below 2^62. */
+#define WINDOW_PENDING 64
+
+enum {
+    SEEN_ANY = 1,           /* an element was taken in */
+    SEEN_NOT_MINUS_ZERO = 2 /* one that is not -0.0: a sum of zeros alone is -0.0 without it */
+};
+
+typedef struct {
+    int64_t hi, lo; /* pending sums of the window */
+    int32_t window;
+    int32_t pending; /* how many sums hi and lo hold */
+    int32_t limb_adds;
+    uint8_t seen;
+    uint8_t limbs_used; /* limbs are not even cleared before they are needed */
+    uint8_t nan, plus_infinity, minus_infinity;
+    uint8_t unused[3];
+    int64_t limb[EXACT_LIMBS];
+} exact_state;
+
+void parsum_exact_identity(exact_state *state);
+void parsum_exact_combine(exact_state *state, const exact_state *other);
+/* Passes pending window sums on to the limbs. */
+void parsum_exact_flush(exact_state *state);
+/* Adds n finite elements, data[0], data[step], ... */
+void parsum_exact_add_elements(exact_state *state, const double *data, size_t n, size_t step);
+void parsum_exact_add_special(exact_state *state, double value);
+/* Adds value * 2^exponent, exponent >= -1074. */
+void parsum_exact_add_int128(exact_state *state, int128 value, int exponent);
+int parsum_exact_finish(const exact_state *state, int type, void *result);
+/* Writes the nearest value of the type to sum * 2^exponent. */
+int parsum_round_int128(int128 sum, int exponent, int type, void *result);
+
+/* Makes room for one more window sum of window w. */
+static inline void exact_window(exact_state *state, int window)
+{
+    if (state->window != window || state->pending >= WINDOW_PENDING) {
+        if (state->pending)
+            parsum_exact_flush(state);
+        state->window = window;
+    }
+}
+
+static inline void exact_add_window(exact_state *state, int window, int64_t hi, int64_t lo)
+{
+    exact_window(state, window);
+    state->hi += hi;
+    state->lo += lo;
+    state->pending++;
+}
+
+static inline uint64_t bits_of(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline double double_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+#define SIGN_BIT UINT64_C(0x8000000000000000)
+#define INFINITY_BITS UINT64_C(0x7ff0000000000000)
+
+#endif

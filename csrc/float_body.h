@@ -1,0 +1,325 @@
+/* The loops over floating elements, written once: float_type_body.h is included for each element
+ * type, and this file by each CPU level.
+ *
+ * The exact method (after Rump, Ogita and Oishi, "Accurate floating-point summation", 2008, and
+ * Demmel and Nguyen, "Fast reproducible floating-point summation", 2013) cuts every element at a
+ * fixed place by adding it to an accumulator of known magnitude. Window w takes nonzero v with
+ * 2^w <= |v| < 2^(w+32), and N <= 2^9 = WINDOW_ADDS elements to an accumulator:
+ *
+ *   high starts at 1.5 * 2^(w+42). t = high + v; q = t - high; r = v - q.
+ *     |sum of q| <= 2^9 * 2^(w+32) = 2^(w+41), so high stays within [2^(w+42), 2^(w+43)], where
+ *     its ulp is 2^(w-10): FastTwoSum, q and r are exact, q is a multiple of 2^(w-10), and
+ *     |r| <= 2^(w-11).
+ *   low starts at 1.5 * 2^w. low += r.
+ *     v, hence r, is a multiple of 2^(w-52); |sum of r| <= 2^9 * 2^(w-11) = 2^(w-2), so low stays
+ *     within [2^w, 2^(w+1)], where its ulp is 2^(w-52): every addition is exact.
+ *
+ * Within a binade the bit pattern of a double is linear in its value, so bits(high) - bits(start) is
+ * the sum of q in units of 2^(w-10) as an integer, and likewise for low in units of 2^(w-52).
+ *
+ * An element is in the window if bits(v) - bits(2^w) has no bit set from bit 57 to 62: the
+ * difference is 5 bits of exponent and 52 of fraction. (Bit 63 is the sign of v and of no matter.) A
+ * smaller |v| borrows, which sets bit 62; NaN and infinity are too large. Zeros are let through by
+ * a comparison: they change neither accumulator. */
+#include "exact.h"
+#include "kernels.h"
+
+#define CONCAT_(a, b) a##b
+#define CONCAT(a, b) CONCAT_(a, b)
+
+#define ACCUMULATORS 4 /* vectors each of high and low: enough to hide the latency of an addition */
+#define GROUP (ACCUMULATORS * LANES)
+#define ROWS_AT_ONCE 8 /* rows that a column's accumulators stay in registers for */
+
+static inline double window_high(int64_t floor_bits)
+{
+    return double_of((uint64_t)floor_bits + ((uint64_t)WINDOW_OFFSET << 52) + (UINT64_C(1) << 51));
+}
+
+static inline double window_low(int64_t floor_bits)
+{
+    return double_of((uint64_t)floor_bits + (UINT64_C(1) << 51));
+}
+
+static inline int64_t window_floor(int window)
+{
+    return (int64_t)(window + 1023) << 52;
+}
+
+INLINE void fold(const vec_f64 *v, const vec_i64 *floor_bits, vec_f64 *high, vec_f64 *low,
+                 vec_i64 *outside)
+{
+    vec_f64 sum = *high + *v;
+    vec_f64 rest = *v - (sum - *high);
+    *high = sum;
+    *low += rest;
+    *outside |= ((vec_i64)*v - *floor_bits) & (vec_i64)(*v != 0);
+}
+
+INLINE void sum_interleaved(const vec_i64 *sums, unsigned columns, int64_t *out)
+{
+    if (columns == 1) {
+        vec_i64 total = sums[0];
+        for (int j = 1; j < ACCUMULATORS; j++)
+            total += sums[j];
+        for (int l = 0; l < LANES; l++)
+            out[0] += total[l];
+        return;
+    }
+    int64_t all[GROUP];
+    memcpy(all, sums, sizeof all);
+    for (unsigned l = 0; l < GROUP; l++)
+        out[l & (columns - 1)] += all[l];
+}
+
+static int window_block_f64(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
+                            int64_t *lo)
+{
+    const double *p = data;
+    const int64_t floor_bits = window_floor(window);
+    const vec_i64 floors = floor_bits - (vec_i64){0};
+    const vec_f64 high_start = window_high(floor_bits) - (vec_f64){0};
+    const vec_f64 low_start = window_low(floor_bits) - (vec_f64){0};
+    vec_f64 high[ACCUMULATORS], low[ACCUMULATORS];
+    vec_i64 outside = {0};
+    for (int j = 0; j < ACCUMULATORS; j++) {
+        high[j] = high_start;
+        low[j] = low_start;
+    }
+    size_t i = 0;
+    for (; i + GROUP <= n; i += GROUP) {
+#pragma GCC unroll 4
+        for (int j = 0; j < ACCUMULATORS; j++) {
+            vec_f64 v;
+            load_f64(&v, p + i + j * LANES);
+            fold(&v, &floors, &high[j], &low[j], &outside);
+        }
+    }
+    if (i < n) {
+        double tail[GROUP] = {0};
+        memcpy(tail, p + i, (n - i) * sizeof *p);
+        for (int j = 0; j < ACCUMULATORS; j++) {
+            vec_f64 v;
+            load_f64(&v, tail + j * LANES);
+            fold(&v, &floors, &high[j], &low[j], &outside);
+        }
+    }
+    int64_t any = 0;
+    for (int l = 0; l < LANES; l++)
+        any |= outside[l];
+    if (any & WINDOW_OUTSIDE)
+        return 1;
+    vec_i64 sums[ACCUMULATORS];
+    for (int j = 0; j < ACCUMULATORS; j++)
+        sums[j] = (vec_i64)high[j] - (vec_i64)high_start;
+    sum_interleaved(sums, columns, hi);
+    for (int j = 0; j < ACCUMULATORS; j++)
+        sums[j] = (vec_i64)low[j] - (vec_i64)low_start;
+    sum_interleaved(sums, columns, lo);
+    return 0;
+}
+
+/* The narrow types need the high accumulator alone. A float32 has 24 bits, so if 2^(w+13) <= |v| it
+ * is a multiple of 2^(w-10), and with at most 2^6 elements to an accumulator |v| may go up to
+ * 2^(w+35): 22 binades. A float16 is a multiple of 2^-24 below 2^16: window -14 takes all. */
+#define NARROW_ACCUMULATORS 8
+#define NARROW_GROUP (NARROW_ACCUMULATORS * LANES)
+#define F32_BLOCK (64 * NARROW_GROUP < BLOCK ? 64 * NARROW_GROUP : BLOCK)
+
+INLINE void take_bounds(const vec_u32 *v, vec_u32 *largest, vec_u32 *least)
+{
+    vec_u32 below = *v - 1; /* zeros wrap to the largest number */
+#if defined(PARSUM_MAX_U32)
+    *largest = PARSUM_MAX_U32(*largest, *v);
+    *least = PARSUM_MIN_U32(*least, below);
+#else
+    vec_u32 more = (vec_u32)(*v > *largest), fewer = (vec_u32)(below < *least);
+    *largest = (*v & more) | (*largest & ~more);
+    *least = (below & fewer) | (*least & ~fewer);
+#endif
+}
+
+INLINE void narrow_sums(const vec_f64 *high, const vec_f64 *start, unsigned columns, int64_t *hi)
+{
+    vec_i64 sums[ACCUMULATORS];
+    for (int j = 0; j < ACCUMULATORS; j++)
+        sums[j] = ((vec_i64)high[j] - (vec_i64)*start) +
+                  ((vec_i64)high[j + ACCUMULATORS] - (vec_i64)*start);
+    sum_interleaved(sums, columns, hi);
+}
+
+INLINE void fold_f32(const float *p, vec_f64 *high, vec_u32 *largest, vec_u32 *least)
+{
+    for (int j = 0; j < NARROW_ACCUMULATORS; j++) {
+        vec_f64 v;
+        load_f32(&v, p + j * LANES);
+        high[j] += v;
+    }
+    for (int j = 0; j < NARROW_ACCUMULATORS / 2; j++) {
+        vec_u32 bits;
+        memcpy(&bits, p + 2 * j * LANES, sizeof bits);
+        bits &= 0x7fffffff;
+        take_bounds(&bits, largest, least);
+    }
+}
+
+static int window_block_f32(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
+                            int64_t *lo)
+{
+    (void)lo;
+    /* float32 exponents of the floor and of the bound, biased */
+    const int floor_exponent = window + 13 + 127, bound_exponent = window + 35 + 127;
+    if (floor_exponent < 1 || bound_exponent > 254)
+        return 1;
+    const float *p = data;
+    const vec_f64 start = window_high(window_floor(window)) - (vec_f64){0};
+    vec_f64 high[NARROW_ACCUMULATORS];
+    vec_u32 largest = {0}, least = ~(vec_u32){0};
+    for (int j = 0; j < NARROW_ACCUMULATORS; j++)
+        high[j] = start;
+    size_t i = 0;
+    for (; i + NARROW_GROUP <= n; i += NARROW_GROUP)
+        fold_f32(p + i, high, &largest, &least);
+    if (i < n) {
+        float tail[NARROW_GROUP] = {0};
+        memcpy(tail, p + i, (n - i) * sizeof *p);
+        fold_f32(tail, high, &largest, &least);
+    }
+    uint32_t all_largest = 0, all_least = UINT32_MAX;
+    for (int l = 0; l < 2 * LANES; l++) {
+        all_largest = largest[l] > all_largest ? largest[l] : all_largest;
+        all_least = least[l] < all_least ? least[l] : all_least;
+    }
+    if (all_largest >= (uint32_t)bound_exponent << 23 ||
+        all_least < ((uint32_t)floor_exponent << 23) - 1)
+        return 1;
+    narrow_sums(high, &start, columns, hi);
+    return 0;
+}
+
+INLINE void fold_f16(const uint16_t *p, vec_f64 *high, vec_u16 *special)
+{
+    for (int j = 0; j < NARROW_ACCUMULATORS; j++) {
+        vec_f64 v;
+        load_f16(&v, p + j * LANES);
+        high[j] += v;
+    }
+    for (int j = 0; j < NARROW_ACCUMULATORS / 4; j++) {
+        vec_u16 bits;
+        memcpy(&bits, p + 4 * j * LANES, sizeof bits);
+        *special |= (bits & 0x7c00) + 0x0400; /* an exponent of ones carries into bit 15 */
+    }
+}
+
+#define F16_WINDOW (-14)
+
+static int window_block_f16(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
+                            int64_t *lo)
+{
+    (void)lo;
+    if (window != F16_WINDOW)
+        return 1;
+    const uint16_t *p = data;
+    const vec_f64 start = window_high(window_floor(window)) - (vec_f64){0};
+    vec_f64 high[NARROW_ACCUMULATORS];
+    vec_u16 special = {0};
+    for (int j = 0; j < NARROW_ACCUMULATORS; j++)
+        high[j] = start;
+    size_t i = 0;
+    for (; i + NARROW_GROUP <= n; i += NARROW_GROUP)
+        fold_f16(p + i, high, &special);
+    if (i < n) {
+        uint16_t tail[NARROW_GROUP] = {0};
+        memcpy(tail, p + i, (n - i) * sizeof *p);
+        fold_f16(tail, high, &special);
+    }
+    uint16_t any = 0;
+    for (int l = 0; l < 4 * LANES; l++)
+        any |= special[l];
+    if (any & 0x8000)
+        return 1;
+    narrow_sums(high, &start, columns, hi);
+    return 0;
+}
+
+static void bounds(const double *data, size_t n, int64_t *largest, int64_t *least)
+{
+    vec_i64 most = {0}, fewest = INT64_MAX - (vec_i64){0};
+    for (size_t i = 0; i < n; i += LANES) {
+        double tail[LANES] = {0};
+        const double *p = data + i;
+        if (n - i < LANES) {
+            memcpy(tail, p, (n - i) * sizeof *p);
+            p = tail;
+        }
+        vec_i64 bits;
+        memcpy(&bits, p, sizeof bits);
+        bits &= INT64_MAX;
+        vec_i64 nonzero = (bits - 1) & INT64_MAX; /* zeros wrap to the largest number */
+        vec_i64 more = bits > most, fewer = nonzero < fewest;
+        most = (bits & more) | (most & ~more);
+        fewest = (nonzero & fewer) | (fewest & ~fewer);
+    }
+    *largest = 0;
+    *least = INT64_MAX;
+    for (int l = 0; l < LANES; l++) {
+        *largest = most[l] > *largest ? most[l] : *largest;
+        *least = fewest[l] < *least ? fewest[l] : *least;
+    }
+    if (*least != INT64_MAX)
+        *least += 1;
+}
+
+static inline double widen_scalar_f64(const void *p)
+{
+    double value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+static inline double widen_scalar_f32(const void *p)
+{
+    float value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+static inline double widen_scalar_f16(const void *p)
+{
+    uint16_t bits;
+    memcpy(&bits, p, sizeof bits);
+    uint32_t exponent = (bits >> 10) & 0x1f, fraction = bits & 0x3ff;
+    uint64_t sign = (uint64_t)(bits & 0x8000) << 48;
+    if (exponent == 31)
+        return double_of(sign | INFINITY_BITS | ((uint64_t)fraction << 42));
+    double value = exponent ? double_of(((uint64_t)(exponent + 1008) << 52) | ((uint64_t)fraction << 42))
+                            : (double)fraction * 0x1p-24;
+    return double_of(bits_of(value) | sign);
+}
+
+/* The pairwise tree over a leaf's lanes. */
+static inline double sum_lanes(double *lanes, size_t stride)
+{
+    for (size_t half = FAST_LANES / 2; half; half /= 2)
+        for (size_t l = 0; l < half; l++)
+            lanes[l * stride] += lanes[(l + half) * stride];
+    return lanes[0];
+}
+
+#define TYPE f64
+#define ELEMENT double
+#include "float_type_body.h"
+#undef TYPE
+#undef ELEMENT
+
+#define TYPE f32
+#define ELEMENT float
+#include "float_type_body.h"
+#undef TYPE
+#undef ELEMENT
+
+#define TYPE f16
+#define ELEMENT uint16_t
+#include "float_type_body.h"
+#undef TYPE
+#undef ELEMENT

@@ -1,0 +1,41 @@
+/* A reduction as the rest of the C code sees it: the monoid's four functions and what the walker
+ * needs to know to call them. */
+#ifndef PARSUM_REDUCTIONS_H
+#define PARSUM_REDUCTIONS_H
+
+#include "parsum.h"
+
+#define STATE_ALIGNMENT 16
+#define ELEMENT_MAX 16 /* bytes of the largest element */
+
+struct parsum_reduction {
+    const char *operation, *method;
+    int element;
+    unsigned results; /* a bit for each result type that finish can write */
+    int ordered;
+    int floating_exceptions; /* overflow and invalid show in the floating-point environment alone */
+    size_t state_size;
+    unsigned char neutral[ELEMENT_MAX]; /* an element that changes no state that has seen others */
+
+    void (*identity)(void *state);
+    void (*accumulate)(void *state, const void *data, size_t n, ptrdiff_t stride);
+    /* Column j, at data + j * element size, into state number j; NULL to do it one by one. */
+    void (*accumulate_columns)(void *states, const void *data, size_t rows, ptrdiff_t row_stride,
+                               size_t columns);
+    /* All of it at once for a few rows, without states; NULL if there is no such short cut. */
+    int (*reduce_columns)(const struct parsum_reduction *reduction, const void *data, size_t rows,
+                          ptrdiff_t row_stride, size_t columns, int type, char *result,
+                          ptrdiff_t result_stride);
+    void (*combine)(void *state, const void *other);
+    int (*finish)(const void *state, int type, void *result);
+};
+
+/* Most rows that reduce_columns takes. */
+#define SHORT_ROWS 512
+
+extern const size_t parsum_type_size[PARSUM_TYPES];
+
+/* The tables of the modules that define reductions; each ends with a row without an operation. */
+extern const parsum_reduction parsum_sums[];
+
+#endif

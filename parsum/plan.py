@@ -1,0 +1,90 @@
+"""Where the elements are and where the results go: an array and axes as the walker's dimensions.
+
+A full reduction does not depend on order, so dimensions are sorted by stride, made to run upwards
+and joined where they follow each other in memory: most arrays become a single run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+#: Rows of a dimension: its length, then the strides of data, where, mask and result.
+DATA, WHERE, MASK, RESULT = 1, 2, 3, 4
+
+
+def address(array: Array | None) -> int:
+    """Return the address of an array's first element; 0 for None."""
+    return 0 if array is None else int(array.__array_interface__["data"][0])
+
+
+class Plan:
+    """The addresses and joined dimensions of one reduction."""
+
+    __slots__ = ("addresses", "kept", "reduced")
+
+    def __init__(
+        self,
+        array: Array,
+        axes: tuple[int, ...],
+        result: Array,
+        where: Array | None,
+        mask: Array | None,
+        part: tuple[int, bool] | None,
+    ) -> None:
+        """Plan the reduction of ``array`` along ``axes`` into ``result``.
+
+        ``result`` has the kept axes only, in order; ``where`` and ``mask`` have the array's
+        shape. ``part`` is the size in bytes of the two parts of a complex element and whether
+        they are reduced too.
+        """
+        self.addresses = [address(array), address(where), address(mask), address(result)]
+        nothing = (0,) * array.ndim
+        data = array.strides
+        wheres = nothing if where is None else where.strides
+        masks = nothing if mask is None else mask.strides
+        results = iter(result.strides)
+        kept: list[list[int]] = []
+        reduced: list[list[int]] = []
+        for axis, length in enumerate(array.shape):
+            if axis in axes:
+                reduced.append([length, data[axis], wheres[axis], masks[axis], 0])
+            else:
+                kept.append([length, data[axis], wheres[axis], masks[axis], next(results)])
+        if part is not None:
+            size, is_reduced = part
+            (reduced if is_reduced else kept).append([2, size, 0, 0, 0 if is_reduced else size])
+        self.kept = self._joined(kept)
+        self.reduced = self._joined(reduced)
+
+    def _joined(self, dims: list[list[int]]) -> list[list[int]]:
+        if len(dims) > 1:
+            for dim in dims:
+                if dim[0] == 0:
+                    return [[0, 0, 0, 0, 0]]
+            dims = [dim for dim in dims if dim[0] != 1]
+        for dim in dims:
+            if dim[DATA] < 0:
+                for k in (DATA, WHERE, MASK, RESULT):
+                    self.addresses[k - 1] += (dim[0] - 1) * dim[k]
+                    dim[k] = -dim[k]
+        if len(dims) < 2:
+            return dims
+        # Repeated elements (stride 0) go outermost: the run inside is read again from cache.
+        dims.sort(key=lambda dim: (dim[DATA] != 0, -dim[DATA]))
+        joined = [dims[0]]
+        for dim in dims[1:]:
+            outer = joined[-1]
+            if all(outer[k] == dim[0] * dim[k] for k in (DATA, WHERE, MASK, RESULT)):
+                joined[-1] = [outer[0] * dim[0], *dim[1:]]
+            else:
+                joined.append(dim)
+        return joined
+
+    def rows(self) -> list[int]:
+        """Return the dimensions as parsum.h wants them: five rows, kept axes first."""
+        dims = self.kept + self.reduced
+        return [dim[k] for k in range(5) for dim in dims]

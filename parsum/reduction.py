@@ -1,0 +1,254 @@
+"""The monoid: the table of built-in reductions, and the jobs that run them, over the C library.
+
+This is the only module that imports the cffi module. A reduction has four functions over a small
+state of plain bytes: ``identity``, ``accumulate``, ``combine`` and ``finish``; everything that
+parsum computes is states made in different places and combined.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from parsum._native import ffi, lib
+
+DONE: int = lib.PARSUM_DONE
+AGAIN: int = lib.PARSUM_AGAIN
+OVERFLOW: int = lib.PARSUM_OVERFLOW
+INVALID: int = lib.PARSUM_INVALID
+
+METHODS = ("exact", "fast")
+
+#: The element types of the C library by dtype; complex ones are pairs of their parts.
+TYPES: dict[np.dtype[Any], int] = {
+    np.dtype(name): number
+    for name, number in {
+        "bool": lib.PARSUM_BOOL,
+        "int8": lib.PARSUM_INT8,
+        "uint8": lib.PARSUM_UINT8,
+        "int16": lib.PARSUM_INT16,
+        "uint16": lib.PARSUM_UINT16,
+        "int32": lib.PARSUM_INT32,
+        "uint32": lib.PARSUM_UINT32,
+        "int64": lib.PARSUM_INT64,
+        "uint64": lib.PARSUM_UINT64,
+        "longlong": lib.PARSUM_INT64,
+        "ulonglong": lib.PARSUM_UINT64,
+        "float16": lib.PARSUM_FLOAT16,
+        "float32": lib.PARSUM_FLOAT32,
+        "float64": lib.PARSUM_FLOAT64,
+        "longdouble": lib.PARSUM_LONGDOUBLE,
+    }.items()
+}
+
+
+def type_of(dtype: np.dtype[Any]) -> int:
+    """Return the C library's number of a real dtype, whatever its byte order or unit."""
+    if dtype.kind == "m":
+        return int(lib.PARSUM_TIMEDELTA)
+    return TYPES[dtype.newbyteorder("=")]
+
+
+class Reduction:
+    """One row of the table: an operation on one element type, with the monoid's four functions.
+
+    States are writable buffers of :attr:`state_size` bytes; arrays are one-dimensional, of the
+    element type, and in native byte order.
+    """
+
+    __slots__ = ("_row", "ordered", "state_size")
+
+    def __init__(self, row: Any) -> None:
+        self._row = row
+        self.state_size: int = lib.parsum_state_size(row)
+        #: Whether the order of combination shows in the result.
+        self.ordered = bool(lib.parsum_is_ordered(row))
+
+    @property
+    def row(self) -> Any:
+        """The C library's row."""
+        return self._row
+
+    def identity(self) -> Any:
+        """Return the state of no elements."""
+        # room to align the state within; cffi keeps the memory while the state lives
+        memory = ffi.new("char[]", self.state_size + 16)
+        start = int(ffi.cast("uintptr_t", memory))
+        state = _State(memory, ffi.cast("void *", (start + 15) // 16 * 16))
+        lib.parsum_identity(self._row, state.pointer)
+        return state
+
+    def accumulate(self, state: Any, array: np.ndarray[Any, Any]) -> None:
+        """Take the elements of a one-dimensional array into the state."""
+        data = ffi.cast("void *", array.__array_interface__["data"][0])
+        lib.parsum_accumulate(self._row, state.pointer, data, array.size, array.strides[0])
+
+    def combine(self, state: Any, other: Any) -> None:
+        """Merge another state into the state."""
+        lib.parsum_combine(self._row, state.pointer, other.pointer)
+
+    def finish(self, state: Any, result: np.ndarray[Any, Any]) -> int:
+        """Write the state's result, rounded once, to a 0-d array; return overflow flags."""
+        address = ffi.cast("void *", result.__array_interface__["data"][0])
+        return int(lib.parsum_finish(self._row, state.pointer, type_of(result.dtype), address))
+
+
+class _State:
+    """A state and the memory that it lies in."""
+
+    __slots__ = ("memory", "pointer")
+
+    def __init__(self, memory: Any, pointer: Any) -> None:
+        self.memory = memory
+        self.pointer = pointer
+
+
+@lru_cache(maxsize=None)
+def find(operation: str, method: str, element: int, result: int) -> Reduction | None:
+    """Return the reduction of that operation, method, element type and result type, if any."""
+    row = lib.parsum_find(operation.encode(), method.encode(), element, result)
+    return Reduction(row) if row else None
+
+
+@dataclass(slots=True)
+class View:
+    """A strided array and how it is to be reduced, in the terms of ``parsum_view`` in parsum.h."""
+
+    data: int
+    where: int
+    mask: int
+    result: int
+    kept: int
+    reduced: int
+    dims: list[int]
+    element: int
+    type: int
+    swap_element: bool
+    swap_result: bool
+    initial: Any = None
+
+
+class Job:
+    """One reduction of a view by several workers; holds what it points at until it is gone."""
+
+    __slots__ = ("_dims", "_job", "_keep", "total")
+
+    def __init__(
+        self, reduction: Reduction, view: View, workers: int, block: int, keep: object
+    ) -> None:
+        self._keep = (keep, view.initial)
+        dims = ffi.new("ptrdiff_t[]", view.dims)
+        c_view = ffi.new("parsum_view *")
+        c_view.data = ffi.cast("void *", view.data)
+        c_view.where = ffi.cast("uint8_t *", view.where)
+        c_view.mask = ffi.cast("uint8_t *", view.mask)
+        c_view.result = ffi.cast("void *", view.result)
+        c_view.initial = ffi.NULL if view.initial is None else view.initial.pointer
+        c_view.dims = dims
+        c_view.kept = view.kept
+        c_view.reduced = view.reduced
+        c_view.element = view.element
+        c_view.type = view.type
+        c_view.swap_element = view.swap_element
+        c_view.swap_result = view.swap_result
+        pointer = ffi.new("parsum_job **")
+        check(lib.parsum_job_create(reduction.row, c_view, workers, block, pointer))
+        self._job = ffi.gc(pointer[0], lib.parsum_job_destroy)
+        self.total = int(lib.parsum_job_bytes(self._job))
+
+    def work(self, worker: int, nanoseconds: int) -> int:
+        """Work without the GIL until all is done or the time is over: DONE, AGAIN or cancelled."""
+        return check(lib.parsum_job_work(self._job, worker, nanoseconds))
+
+    def cancel(self) -> None:
+        """Make every worker stop at its next block."""
+        lib.parsum_job_cancel(self._job)
+
+    def finish(self) -> int:
+        """Combine the workers' states and write the results; return flags."""
+        return check(lib.parsum_job_finish(self._job))
+
+    def bytes_done(self) -> int:
+        """Return how many bytes were taken in so far."""
+        return int(lib.parsum_job_bytes_done(self._job))
+
+
+def check(code: int) -> int:
+    """Turn the C library's error codes into exceptions; pass other codes through."""
+    if code >= 0:
+        return code
+    if code == lib.PARSUM_NO_MEMORY:
+        raise MemoryError("no memory for the workers' buffers of a reduction")
+    raise AssertionError(f"the C library refused its arguments (code {code})")
+
+
+# ---- the lean path: one C call for a small contiguous array ----
+
+_from_buffer = ffi.from_buffer
+_reduce_real = lib.parsum_reduce_real
+_reduce = lib.parsum_reduce
+
+
+def real_sums() -> dict[np.dtype[Any], tuple[Any, int, Any]]:
+    """Return, for each floating dtype, the row of its exact sum, its type number and scalar type."""
+    table = {}
+    for name in ("float16", "float32", "float64"):
+        dtype = np.dtype(name)
+        row = lib.parsum_find(b"sum", b"exact", TYPES[dtype], TYPES[dtype])
+        table[dtype] = (row, TYPES[dtype], dtype.type)
+    return table
+
+
+def reduce_real(row: Any, array: np.ndarray[Any, Any], number: int) -> float:
+    """Reduce a C-contiguous array of floats to a float; ValueError if it is not contiguous."""
+    data = _from_buffer(array)
+    return _reduce_real(row, data, array.size, number)  # type: ignore[no-any-return]
+
+
+# ---- CPU levels ----
+
+
+def cpu_levels() -> tuple[str, ...]:
+    """Return the names of the CPU levels that this machine can run, the plainest first.
+
+    Examples
+    --------
+    >>> import parsum
+    >>> parsum.cpu_level() in parsum.cpu_levels()
+    True
+    """
+    return tuple(
+        ffi.string(lib.parsum_level_name(level)).decode()
+        for level in range(lib.parsum_levels())
+        if lib.parsum_level_usable(level)
+    )
+
+
+def cpu_level() -> str:
+    """Return the name of the CPU level in use: the best one, or what PARSUM_CPU_LEVEL asks for.
+
+    All levels give the same bits.
+    """
+    return str(ffi.string(lib.parsum_level_name(lib.parsum_level())).decode())
+
+
+def _force_level(name: str) -> None:
+    built = [
+        ffi.string(lib.parsum_level_name(level)).decode() for level in range(lib.parsum_levels())
+    ]
+    if name not in built:
+        raise ImportError(f"PARSUM_CPU_LEVEL must be one of {', '.join(built)}, got {name!r}")
+    if name not in cpu_levels():
+        raise ImportError(
+            f"PARSUM_CPU_LEVEL must be a level that this CPU can run "
+            f"({', '.join(cpu_levels())}), got {name!r}"
+        )
+    check(lib.parsum_use_level(built.index(name)))
+
+
+if os.environ.get("PARSUM_CPU_LEVEL"):
+    _force_level(os.environ["PARSUM_CPU_LEVEL"])
