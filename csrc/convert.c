@@ -36,35 +36,35 @@ static void copy_wide(char *out, const char *p, size_t size, int swap)
         out[k] = p[size - 1 - k];
 }
 
-#define COPY(BITS, WHERE)                                                                        \
-    if (swap)                                                                                    \
-        for (size_t i = 0; i < n; i++) {                                                         \
-            uint##BITS##_t v;                                                                    \
-            memcpy(&v, data + (WHERE), sizeof v);                                                \
-            v = swap##BITS(v);                                                                   \
-            memcpy(out + i * sizeof v, &v, sizeof v);                                            \
-        }                                                                                        \
-    else                                                                                         \
-        for (size_t i = 0; i < n; i++)                                                           \
+#define COPY(BITS, WHERE)                                                                          \
+    if (swap)                                                                                      \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            uint##BITS##_t v;                                                                      \
+            memcpy(&v, data + (WHERE), sizeof v);                                                  \
+            v = swap##BITS(v);                                                                     \
+            memcpy(out + i * sizeof v, &v, sizeof v);                                              \
+        }                                                                                          \
+    else                                                                                           \
+        for (size_t i = 0; i < n; i++)                                                             \
             memcpy(out + i * (BITS / 8), data + (WHERE), BITS / 8);
 
-#define COPY_ALL(WHERE)                                                                          \
-    switch (size) {                                                                              \
-    case 1:                                                                                      \
-        COPY(8, WHERE)                                                                           \
-        break;                                                                                   \
-    case 2:                                                                                      \
-        COPY(16, WHERE)                                                                          \
-        break;                                                                                   \
-    case 4:                                                                                      \
-        COPY(32, WHERE)                                                                          \
-        break;                                                                                   \
-    case 8:                                                                                      \
-        COPY(64, WHERE)                                                                          \
-        break;                                                                                   \
-    default:                                                                                     \
-        for (size_t i = 0; i < n; i++)                                                           \
-            copy_wide(out + i * size, data + (WHERE), size, swap);                               \
+#define COPY_ALL(WHERE)                                                                            \
+    switch (size) {                                                                                \
+    case 1:                                                                                        \
+        COPY(8, WHERE)                                                                             \
+        break;                                                                                     \
+    case 2:                                                                                        \
+        COPY(16, WHERE)                                                                            \
+        break;                                                                                     \
+    case 4:                                                                                        \
+        COPY(32, WHERE)                                                                            \
+        break;                                                                                     \
+    case 8:                                                                                        \
+        COPY(64, WHERE)                                                                            \
+        break;                                                                                     \
+    default:                                                                                       \
+        for (size_t i = 0; i < n; i++)                                                             \
+            copy_wide(out + i * size, data + (WHERE), size, swap);                                 \
     }
 
 void parsum_gather(char *out, const char *data, size_t n, ptrdiff_t stride, size_t size, int swap)

@@ -1,4 +1,5 @@
-/* Moves elements from strided memory of any byte order to a contiguous buffer, and converts them. */
+/* Moves elements from strided memory of any byte order to a contiguous buffer, and converts them.
+ */
 #ifndef PARSUM_CONVERT_H
 #define PARSUM_CONVERT_H
 

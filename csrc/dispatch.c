@@ -5,6 +5,10 @@
 
 #include <stdatomic.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 static const kernel_table *const levels[] = {
     &parsum_kernels_baseline,
 #if defined(__x86_64__)
@@ -30,9 +34,12 @@ const char *parsum_level_name(int level)
 int parsum_level_usable(int level)
 {
 #if defined(__x86_64__)
+    unsigned eax, ebx, ecx, edx;
     __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+    /* Not every compiler's __builtin_cpu_supports knows F16C: CPUID leaf 1, ECX bit 29. */
+    int f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx >> 29 & 1);
+    int avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+               __builtin_cpu_supports("fma");
     if (level == 1)
         return avx2;
     if (level == 2)

@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "kernels.h"
 #include "parsum.h"
 
 #define LIMB_EXPONENT (-1074)
@@ -58,6 +59,7 @@ void parsum_exact_add_int128(exact_state *state, int128 value, int exponent)
     pieces[2] = ((uint64_t)(magnitude >> (64 - shift))) & 0xffffffff;
     pieces[3] = (high >> (32 - shift)) & 0xffffffff;
     pieces[4] = shift ? high >> (64 - shift) : 0;
+    /* The sum is below 2^2162, so a piece beyond the last limb is zero. */
     for (unsigned k = 0; k < 5 && i + k < EXACT_LIMBS; k++)
         state->limb[i + k] += ((int64_t)pieces[k] ^ sign) - sign;
 }
@@ -82,42 +84,89 @@ void parsum_exact_add_special(exact_state *state, double value)
         state->minus_infinity = 1;
 }
 
-/* Finite elements of any exponents. Two sets of limbs, for even and odd elements: additions to one
- * limb wait for the one before (store forwarding), which two chains hide. */
 void parsum_exact_add_elements(exact_state *state, const double *data, size_t n, size_t step)
 {
     int64_t odd[EXACT_LIMBS];
-    const int split = n >= 128;
+    const int split = n >= 2 * EXACT_LIMBS;
     if (split)
         memset(odd, 0, sizeof odd);
     while (n) {
         size_t count = n < EXACT_LIMB_ADDS / 2 ? n : EXACT_LIMB_ADDS / 2;
         reserve_limbs(state, (int)count);
-        int64_t *limbs[2] = {state->limb, split ? odd : state->limb};
-        for (size_t k = 0; k < count; k++) {
-            uint64_t bits = bits_of(data[k * step]);
-            uint64_t exponent = (bits >> 52) & 0x7ff;
-            uint64_t normal = exponent != 0;
-            uint64_t fraction = (bits & UINT64_C(0xfffffffffffff)) | (normal << 52);
-            uint64_t position = exponent - normal; /* of the last bit, above 2^-1074 */
-            int64_t sign = (int64_t)bits >> 63;
-            unsigned shift = position & 31;
-            int64_t low = (int64_t)(uint32_t)(fraction << shift);
-            int64_t high = (int64_t)(fraction >> (32 - shift)); /* below 2^52 */
-            int64_t *limb = limbs[k & 1] + (position >> 5);
-            limb[0] += (low ^ sign) - sign;
-            limb[1] += (high ^ sign) - sign;
-        }
+        parsum_kernels()->scatter(data, count, step, state->limb, split ? odd : state->limb);
         data += count * step;
         n -= count;
-        if (split) {
-            /* 500 additions below 2^52 each: the merged limb stays within the reserve. */
-            for (int i = 0; i < EXACT_LIMBS; i++) {
-                state->limb[i] += odd[i];
-                odd[i] = 0;
-            }
+        if (!split)
+            continue;
+        /* At most as many additions as without the split: the merged limb is within the reserve. */
+        for (int i = 0; i < EXACT_LIMBS; i++) {
+            state->limb[i] += odd[i];
+            odd[i] = 0;
         }
     }
+}
+
+void parsum_bins_clear(exact_bins *bins)
+{
+    memset(bins, 0, sizeof *bins);
+    bins->least = 0x7ff;
+}
+
+/* Passes the bins above the limit on, of one sign. */
+static void flush_bins_above(exact_state *state, exact_bins *bins, int64_t sign, uint64_t limit)
+{
+    uint64_t *bin = bins->bin + (sign ? 0x800 : 0);
+    /* At most 2^11 additions below 2^32 to a limb: together less than one of 2^53. */
+    reserve_limbs(state, 1);
+    for (unsigned exponent = bins->least; exponent <= bins->largest; exponent++) {
+        const uint64_t sum = bin[exponent];
+        if (sum <= limit)
+            continue;
+        const unsigned position = exponent - (exponent != 0), shift = position & 31;
+        int64_t *limb = state->limb + (position >> 5);
+        limb[0] += ((int64_t)((sum << shift) & 0xffffffff) ^ sign) - sign;
+        limb[1] += ((int64_t)((sum >> (32 - shift)) & 0xffffffff) ^ sign) - sign;
+        limb[2] += ((int64_t)(sum >> 32 >> (32 - shift)) ^ sign) - sign;
+        bin[exponent] = 0;
+    }
+}
+
+void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, size_t n,
+                     unsigned least, unsigned largest)
+{
+    uint64_t *bin = bins->bin;
+    bins->least = least < bins->least ? least : bins->least;
+    bins->largest = largest > bins->largest ? largest : bins->largest;
+    while (n) {
+        const size_t count = n < EXACT_BIN_ADDS ? n : EXACT_BIN_ADDS;
+        uint64_t any = 0;
+        for (unsigned k = bins->least; k <= bins->largest; k++)
+            any |= bin[k] | bin[k + 0x800];
+        if (any & SIGN_BIT) {
+            flush_bins_above(state, bins, 0, ~SIGN_BIT);
+            flush_bins_above(state, bins, -1, ~SIGN_BIT);
+        }
+        for (size_t i = 0; i < count; i++) {
+            const uint64_t bits = bits_of(data[i]);
+            const uint64_t k = bits >> 52, normal = (k & 0x7ff) != 0;
+            bin[k] += (bits & UINT64_C(0xfffffffffffff)) | normal << 52;
+        }
+        data += count;
+        n -= count;
+    }
+}
+
+void parsum_bins_flush(exact_state *state, exact_bins *bins)
+{
+    flush_bins_above(state, bins, 0, 0);
+    flush_bins_above(state, bins, -1, 0);
+}
+
+void parsum_exact_restart(exact_state *state)
+{
+    const int32_t window = state->window;
+    parsum_exact_identity(state);
+    state->window = window;
 }
 
 void parsum_exact_combine(exact_state *state, const exact_state *other)

@@ -21,7 +21,8 @@ __extension__ typedef unsigned __int128 uint128;
 /* Bit 0 of limb 0 is the last bit of the least subnormal. The largest double ends at bit 2097,
  * 2^64 of them at bit 2161, in limb 67. */
 #define EXACT_LIMBS 68
-/* After carries are passed on |limb| < 2^32; an addition adds less than 2^53; 2^63 / 2^53 = 1024. */
+/* After carries are passed on |limb| < 2^32; an addition adds less than 2^53; 2^63 / 2^53 = 1024.
+ */
 #define EXACT_LIMB_ADDS 1000
 
 /* Window exponents: the floor 2^w is a normal number whose ulp, 2^(w-52), limb 0 still has; and the
@@ -29,9 +30,9 @@ __extension__ typedef unsigned __int128 uint128;
 #define WINDOW_MIN (-1022)
 #define WINDOW_MAX 980
 #define WINDOW_NONE INT32_MIN
-#define WINDOW_SPAN 32  /* binades that a window takes in */
-#define WINDOW_HI 10    /* hi counts units of 2^(w - 10) */
-#define WINDOW_LO 52    /* lo counts units of 2^(w - 52) */
+#define WINDOW_SPAN 32 /* binades that a window takes in */
+#define WINDOW_HI 10   /* hi counts units of 2^(w - 10) */
+#define WINDOW_LO 52   /* lo counts units of 2^(w - 52) */
 /* The accumulators' offsets: 1.5 * 2^(w + WINDOW_OFFSET) has the ulp 2^(w-10), 1.5 * 2^w has the
  * ulp 2^(w-52). */
 #define WINDOW_OFFSET 42
@@ -58,11 +59,29 @@ typedef struct {
 } exact_state;
 
 void parsum_exact_identity(exact_state *state);
+/* The identity again, but for the window: the next data are likely in the same. */
+void parsum_exact_restart(exact_state *state);
 void parsum_exact_combine(exact_state *state, const exact_state *other);
 /* Passes pending window sums on to the limbs. */
 void parsum_exact_flush(exact_state *state);
 /* Adds n finite elements, data[0], data[step], ... */
 void parsum_exact_add_elements(exact_state *state, const double *data, size_t n, size_t step);
+/* A bin for each sign and exponent of a double, which sums significands as they are: one addition
+ * to an element where the limbs take two and a shift. Too large for a state; it serves one call.
+ * Before 1024 more elements, each below 2^53, every bin must be below 2^63. */
+#define EXACT_BINS 4096
+#define EXACT_BIN_ADDS 1024
+typedef struct {
+    unsigned least, largest; /* exponent fields of all that was added */
+    uint64_t bin[EXACT_BINS];
+} exact_bins;
+
+void parsum_bins_clear(exact_bins *bins);
+/* Adds n finite elements, whose exponent fields are from `least` to `largest`. */
+void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, size_t n,
+                     unsigned least, unsigned largest);
+/* Passes all bins on to the limbs. */
+void parsum_bins_flush(exact_state *state, exact_bins *bins);
 void parsum_exact_add_special(exact_state *state, double value);
 /* Adds value * 2^exponent, exponent >= -1074. */
 void parsum_exact_add_int128(exact_state *state, int128 value, int exponent);

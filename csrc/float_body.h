@@ -14,21 +14,23 @@
  *     v, hence r, is a multiple of 2^(w-52); |sum of r| <= 2^9 * 2^(w-11) = 2^(w-2), so low stays
  *     within [2^w, 2^(w+1)], where its ulp is 2^(w-52): every addition is exact.
  *
- * Within a binade the bit pattern of a double is linear in its value, so bits(high) - bits(start) is
- * the sum of q in units of 2^(w-10) as an integer, and likewise for low in units of 2^(w-52).
+ * Within a binade the bit pattern of a double is linear in its value, so bits(high) - bits(start)
+ * is the sum of q in units of 2^(w-10) as an integer, and likewise for low in units of 2^(w-52).
  *
  * An element is in the window if bits(v) - bits(2^w) has no bit set from bit 57 to 62: the
- * difference is 5 bits of exponent and 52 of fraction. (Bit 63 is the sign of v and of no matter.) A
- * smaller |v| borrows, which sets bit 62; NaN and infinity are too large. Zeros are let through by
- * a comparison: they change neither accumulator. */
+ * difference is 5 bits of exponent and 52 of fraction. (Bit 63 is the sign of v and of no matter.)
+ * A smaller |v| borrows, which sets bit 62; NaN and infinity are too large. Zeros are let through
+ * by a comparison: they change neither accumulator. */
 #include "exact.h"
 #include "kernels.h"
 
 #define CONCAT_(a, b) a##b
 #define CONCAT(a, b) CONCAT_(a, b)
 
-#define ACCUMULATORS 4 /* vectors each of high and low: enough to hide the latency of an addition */
+#define ACCUMULATORS 4 /* vectors each of high and low: enough to hide the latency of an addition  \
+                        */
 #define GROUP (ACCUMULATORS * LANES)
+#define PAGE 4096
 #define ROWS_AT_ONCE 8 /* rows that a column's accumulators stay in registers for */
 
 static inline double window_high(int64_t floor_bits)
@@ -53,23 +55,26 @@ INLINE void fold(const vec_f64 *v, const vec_i64 *floor_bits, vec_f64 *high, vec
     vec_f64 rest = *v - (sum - *high);
     *high = sum;
     *low += rest;
-    *outside |= ((vec_i64)*v - *floor_bits) & (vec_i64)(*v != 0);
+    *outside |= (vec_i64)((vec_u64)*v - (vec_u64)*floor_bits) & (vec_i64)(*v != 0);
 }
 
+/* Lane l of accumulator j has the elements whose number is j * LANES + l modulo GROUP. */
 INLINE void sum_interleaved(const vec_i64 *sums, unsigned columns, int64_t *out)
 {
-    if (columns == 1) {
+    if (LANES % columns == 0) {
         vec_i64 total = sums[0];
         for (int j = 1; j < ACCUMULATORS; j++)
             total += sums[j];
-        for (int l = 0; l < LANES; l++)
-            out[0] += total[l];
+        if (columns == 1)
+            for (int l = 0; l < LANES; l++)
+                out[0] += total[l];
+        else
+            for (unsigned l = 0; l < LANES; l++)
+                out[l & (columns - 1)] += total[l];
         return;
     }
-    int64_t all[GROUP];
-    memcpy(all, sums, sizeof all);
     for (unsigned l = 0; l < GROUP; l++)
-        out[l & (columns - 1)] += all[l];
+        out[l & (columns - 1)] += sums[l / LANES][l % LANES];
 }
 
 static int window_block_f64(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
@@ -98,6 +103,7 @@ static int window_block_f64(const void *data, size_t n, int window, unsigned col
     if (i < n) {
         double tail[GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
+#pragma GCC unroll 4
         for (int j = 0; j < ACCUMULATORS; j++) {
             vec_f64 v;
             load_f64(&v, tail + j * LANES);
@@ -117,6 +123,93 @@ static int window_block_f64(const void *data, size_t n, int window, unsigned col
         sums[j] = (vec_i64)low[j] - (vec_i64)low_start;
     sum_interleaved(sums, columns, lo);
     return 0;
+}
+
+INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, vec_f64 *high, vec_f64 *low,
+                      vec_i64 *below)
+{
+    const vec_i64 magnitude = (vec_i64)*all & INT64_MAX;
+    const vec_i64 small = magnitude < *floor_bits;
+    const vec_i64 large = magnitude >= *floor_bits + ((int64_t)WINDOW_SPAN << 52);
+    const vec_f64 v = (vec_f64)((vec_i64)*all & ~(small | large));
+    const vec_i64 more = small & (magnitude > *below);
+    *below = (magnitude & more) | (*below & ~more);
+    vec_f64 sum = *high + v;
+    *low += v - (sum - *high);
+    *high = sum;
+}
+
+static int64_t peel(const double *p, size_t n, int window, unsigned columns, int64_t *hi,
+                    int64_t *lo)
+{
+    const int64_t floor_bits = window_floor(window);
+    const vec_i64 floors = floor_bits - (vec_i64){0};
+    const vec_f64 high_start = window_high(floor_bits) - (vec_f64){0};
+    const vec_f64 low_start = window_low(floor_bits) - (vec_f64){0};
+    vec_f64 high[ACCUMULATORS], low[ACCUMULATORS];
+    vec_i64 below = {0};
+    for (int j = 0; j < ACCUMULATORS; j++) {
+        high[j] = high_start;
+        low[j] = low_start;
+    }
+    size_t i = 0;
+    for (; i + GROUP <= n; i += GROUP) {
+#pragma GCC unroll 4
+        for (int j = 0; j < ACCUMULATORS; j++) {
+            vec_f64 v;
+            load_f64(&v, p + i + j * LANES);
+            peel_fold(&v, &floors, &high[j], &low[j], &below);
+        }
+    }
+    if (i < n) {
+        double tail[GROUP] = {0};
+        memcpy(tail, p + i, (n - i) * sizeof *p);
+#pragma GCC unroll 4
+        for (int j = 0; j < ACCUMULATORS; j++) {
+            vec_f64 v;
+            load_f64(&v, tail + j * LANES);
+            peel_fold(&v, &floors, &high[j], &low[j], &below);
+        }
+    }
+    vec_i64 sums[ACCUMULATORS];
+    for (int j = 0; j < ACCUMULATORS; j++)
+        sums[j] = (vec_i64)high[j] - (vec_i64)high_start;
+    sum_interleaved(sums, columns, hi);
+    for (int j = 0; j < ACCUMULATORS; j++)
+        sums[j] = (vec_i64)low[j] - (vec_i64)low_start;
+    sum_interleaved(sums, columns, lo);
+    int64_t most = 0;
+    for (int l = 0; l < LANES; l++)
+        most = below[l] > most ? below[l] : most;
+    return most;
+}
+
+INLINE void scatter_one(double value, int64_t *limbs)
+{
+    const uint64_t bits = bits_of(value);
+    const uint64_t exponent = (bits >> 52) & 0x7ff;
+    const uint64_t normal = exponent != 0;
+    const uint64_t fraction = (bits & UINT64_C(0xfffffffffffff)) | (normal << 52);
+    const uint64_t position = exponent - normal; /* of the last bit, above 2^-1074 */
+    const int64_t sign = (int64_t)bits >> 63;
+    const unsigned shift = position & 31;
+    const int64_t low = (int64_t)(uint32_t)(fraction << shift);
+    const int64_t high = (int64_t)(fraction >> (32 - shift)); /* below 2^52 */
+    int64_t *limb = limbs + (position >> 5);
+    limb[0] += (low ^ sign) - sign;
+    limb[1] += (high ^ sign) - sign;
+}
+
+/* Additions to one limb wait for the one before (store forwarding): two chains hide that. */
+static void scatter(const double *data, size_t n, size_t step, int64_t *even, int64_t *odd)
+{
+    size_t i = 0;
+    for (; i + 2 <= n; i += 2) {
+        scatter_one(data[i * step], even);
+        scatter_one(data[(i + 1) * step], odd);
+    }
+    if (i < n)
+        scatter_one(data[i * step], even);
 }
 
 /* The narrow types need the high accumulator alone. A float32 has 24 bits, so if 2^(w+13) <= |v| it
@@ -242,9 +335,11 @@ static int window_block_f16(const void *data, size_t n, int window, unsigned col
     return 0;
 }
 
-static void bounds(const double *data, size_t n, int64_t *largest, int64_t *least)
+static void bounds(const double *data, size_t n, int64_t *largest, int64_t *least, uint64_t *groups)
 {
     vec_i64 most = {0}, fewest = INT64_MAX - (vec_i64){0};
+    vec_u64 present = {0};
+    const vec_u64 one = 1 - (vec_u64){0};
     for (size_t i = 0; i < n; i += LANES) {
         double tail[LANES] = {0};
         const double *p = data + i;
@@ -255,6 +350,7 @@ static void bounds(const double *data, size_t n, int64_t *largest, int64_t *leas
         vec_i64 bits;
         memcpy(&bits, p, sizeof bits);
         bits &= INT64_MAX;
+        present |= one << ((vec_u64)bits >> WINDOW_BITS);
         vec_i64 nonzero = (bits - 1) & INT64_MAX; /* zeros wrap to the largest number */
         vec_i64 more = bits > most, fewer = nonzero < fewest;
         most = (bits & more) | (most & ~more);
@@ -262,7 +358,9 @@ static void bounds(const double *data, size_t n, int64_t *largest, int64_t *leas
     }
     *largest = 0;
     *least = INT64_MAX;
+    *groups = 0;
     for (int l = 0; l < LANES; l++) {
+        *groups |= present[l];
         *largest = most[l] > *largest ? most[l] : *largest;
         *least = fewest[l] < *least ? fewest[l] : *least;
     }
@@ -292,18 +390,41 @@ static inline double widen_scalar_f16(const void *p)
     uint64_t sign = (uint64_t)(bits & 0x8000) << 48;
     if (exponent == 31)
         return double_of(sign | INFINITY_BITS | ((uint64_t)fraction << 42));
-    double value = exponent ? double_of(((uint64_t)(exponent + 1008) << 52) | ((uint64_t)fraction << 42))
-                            : (double)fraction * 0x1p-24;
+    double value = exponent
+                       ? double_of(((uint64_t)(exponent + 1008) << 52) | ((uint64_t)fraction << 42))
+                       : (double)fraction * 0x1p-24;
     return double_of(bits_of(value) | sign);
 }
 
-/* The pairwise tree over a leaf's lanes. */
-static inline double sum_lanes(double *lanes, size_t stride)
+/* The sum of a vector's lanes, for lanes whose sum is exact in any order. */
+INLINE double sum_of_lanes(const vec_f64 *v)
 {
-    for (size_t half = FAST_LANES / 2; half; half /= 2)
-        for (size_t l = 0; l < half; l++)
-            lanes[l * stride] += lanes[(l + half) * stride];
-    return lanes[0];
+    typedef double pair __attribute__((vector_size(16)));
+    pair parts[LANES / 2];
+    memcpy(parts, v, sizeof parts);
+    for (int half = LANES / 4; half; half /= 2)
+        for (int k = 0; k < half; k++)
+            parts[k] += parts[k + half];
+    return parts[0][0] + parts[0][1];
+}
+
+/* Bits of 2^w for the window w whose topmost binade, less some headroom, is that of `most`. */
+INLINE void floors_below(const vec_i64 *most, int headroom, vec_i64 *floors)
+{
+    const vec_i64 zero = {0};
+    const vec_i64 least = (WINDOW_MIN + 1023) + zero, largest = (WINDOW_MAX + 1023) + zero;
+    vec_i64 biased = (vec_i64)((vec_u64)*most >> 52) + (headroom - WINDOW_SPAN + 1);
+    const vec_i64 under = biased < least;
+    biased = (least & under) | (biased & ~under);
+    const vec_i64 over = biased > largest;
+    biased = (largest & over) | (biased & ~over);
+    *floors = biased << 52;
+}
+
+INLINE void start_accumulators(const vec_i64 *floors, vec_f64 *high, vec_f64 *low)
+{
+    *high = (vec_f64)(*floors + (((int64_t)WINDOW_OFFSET << 52) + (INT64_C(1) << 51)));
+    *low = (vec_f64)(*floors + (INT64_C(1) << 51));
 }
 
 #define TYPE f64

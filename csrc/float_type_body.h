@@ -51,51 +51,254 @@ static void NAME(column_maxima)(const void *data, size_t rows, ptrdiff_t row_str
     }
 }
 
+/* Rows of one vector of columns. */
+INLINE void NAME(fold_vector)(const char *p, const int rows, ptrdiff_t row_stride,
+                              const vec_i64 *floors, vec_f64 *high, vec_f64 *low, vec_i64 *outside)
+{
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        vec_f64 v;
+        NAME(load_any)(&v, (const ELEMENT *)(p + r * row_stride));
+        fold(&v, floors, high, low, outside);
+    }
+}
+
 INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stride, size_t columns,
                             const int64_t *floors, double *high, double *low, int64_t *outside)
 {
     size_t j = 0;
+    vec_f64 h, l;
+    vec_i64 f, o;
     for (; j + LANES <= columns; j += LANES) {
-        vec_f64 h, l;
-        vec_i64 f, o;
         memcpy(&h, high + j, sizeof h);
         memcpy(&l, low + j, sizeof l);
         memcpy(&f, floors + j, sizeof f);
         memcpy(&o, outside + j, sizeof o);
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            vec_f64 v;
-            NAME(load_any)(&v, (const ELEMENT *)(data + r * row_stride) + j);
-            fold(&v, &f, &h, &l, &o);
-        }
+        NAME(fold_vector)(data + j * sizeof(ELEMENT), rows, row_stride, &f, &h, &l, &o);
         memcpy(high + j, &h, sizeof h);
         memcpy(low + j, &l, sizeof l);
         memcpy(outside + j, &o, sizeof o);
     }
+    if (j == columns)
+        return;
+    if (columns >= LANES) {
+        /* The last vector overlaps the one before; only its new lanes are kept. */
+        const size_t kept = columns - j, first = columns - LANES, old = LANES - kept;
+        memcpy(&h, high + first, sizeof h);
+        memcpy(&l, low + first, sizeof l);
+        memcpy(&f, floors + first, sizeof f);
+        memcpy(&o, outside + first, sizeof o);
+        NAME(fold_vector)(data + first * sizeof(ELEMENT), rows, row_stride, &f, &h, &l, &o);
+        memcpy(high + j, (double *)&h + old, kept * sizeof *high);
+        memcpy(low + j, (double *)&l + old, kept * sizeof *low);
+        memcpy(outside + j, (int64_t *)&o + old, kept * sizeof *outside);
+        return;
+    }
     for (; j < columns; j++) {
-        double h = high[j], l = low[j];
-        int64_t o = outside[j];
+        double sum, accumulator = high[j], rests = low[j];
+        int64_t bits = outside[j];
         for (int r = 0; r < rows; r++) {
             double v = WIDEN((const ELEMENT *)(data + r * row_stride) + j);
-            double sum = h + v;
-            l += v - (sum - h);
-            h = sum;
-            o |= v != 0 ? (int64_t)(bits_of(v) - (uint64_t)floors[j]) : 0;
+            sum = accumulator + v;
+            rests += v - (sum - accumulator);
+            accumulator = sum;
+            bits |= v != 0 ? (int64_t)(bits_of(v) - (uint64_t)floors[j]) : 0;
         }
-        high[j] = h;
-        low[j] = l;
-        outside[j] = o;
+        high[j] = accumulator;
+        low[j] = rests;
+        outside[j] = bits;
     }
+}
+
+/* Reads rows in the order of memory. The hardware's prefetching follows one such stream, and
+ * several in pages of their own, but loses its way when reads of one page jump from row to row: a
+ * fold of short rows without this runs at 6-8 GB/s, with it at 20. */
+INLINE void NAME(touch)(const char *p, ptrdiff_t row_stride, size_t columns)
+{
+    for (int r = 0; r < ROWS_AT_ONCE; r++)
+        for (size_t k = 0; k < columns * sizeof(ELEMENT); k += 64)
+            (void)*(const volatile unsigned char *)(p + r * row_stride + k);
 }
 
 static void NAME(fold_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
                                const int64_t *floors, double *high, double *low, int64_t *outside)
 {
     const char *p = data;
-    for (; rows >= ROWS_AT_ONCE; rows -= ROWS_AT_ONCE, p += ROWS_AT_ONCE * row_stride)
+    for (; rows >= ROWS_AT_ONCE; rows -= ROWS_AT_ONCE, p += ROWS_AT_ONCE * row_stride) {
+        if (row_stride <= PAGE && row_stride >= -PAGE)
+            NAME(touch)(p, row_stride, columns);
         NAME(fold_rows)(p, ROWS_AT_ONCE, row_stride, columns, floors, high, low, outside);
+    }
     for (; rows; rows--, p += row_stride)
         NAME(fold_rows)(p, 1, row_stride, columns, floors, high, low, outside);
+}
+
+/* A vector of columns, from beginning to end in registers. */
+INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride, double *highs,
+                                double *lows, int64_t *outside)
+{
+    vec_i64 most = {0}, floors, out = {0};
+    vec_f64 high, low, high_start, low_start, v;
+    const char *q = p;
+    for (size_t r = 0; r < rows; r++, q += row_stride) {
+        NAME(load_any)(&v, (const ELEMENT *)q);
+        const vec_i64 bits = (vec_i64)v & INT64_MAX, more = bits > most;
+        most = (bits & more) | (most & ~more);
+    }
+    floors_below(&most, 0, &floors);
+    start_accumulators(&floors, &high_start, &low_start);
+    high = high_start;
+    low = low_start;
+    q = p;
+    for (size_t r = 0; r < rows; r++, q += row_stride) {
+        NAME(load_any)(&v, (const ELEMENT *)q);
+        fold(&v, &floors, &high, &low, &out);
+    }
+    high -= high_start;
+    low -= low_start;
+    memcpy(highs, &high, sizeof high);
+    memcpy(lows, &low, sizeof low);
+    memcpy(outside, &out, sizeof out);
+}
+
+#define FEW_ROWS 24   /* columns up to here are worth two passes, in registers */
+#define SAMPLE_ROWS 8 /* rows that a taller column's window is chosen from */
+
+static void NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride,
+                                 size_t columns, double *highs, double *lows, int64_t *outside)
+{
+    const char *p = data;
+    const size_t size = sizeof(ELEMENT);
+    if (columns < LANES) {
+        /* A vector's width of them, with zeros beside. */
+        ELEMENT padded[WINDOW_ADDS * LANES];
+        double high[LANES], low[LANES];
+        int64_t out[LANES];
+        memset(padded, 0, rows * LANES * size);
+        for (size_t r = 0; r < rows; r++)
+            memcpy(padded + r * LANES, p + (ptrdiff_t)r * row_stride, columns * size);
+        NAME(reduce_vector)((const char *)padded, rows, (ptrdiff_t)(LANES * size), high, low, out);
+        memcpy(highs, high, columns * sizeof *highs);
+        memcpy(lows, low, columns * sizeof *lows);
+        memcpy(outside, out, columns * sizeof *outside);
+        return;
+    }
+    if (rows <= FEW_ROWS) {
+        size_t j = 0;
+        for (; j + LANES <= columns; j += LANES)
+            NAME(reduce_vector)(p + j * size, rows, row_stride, highs + j, lows + j, outside + j);
+        j = columns - LANES; /* the last vector may do some again */
+        NAME(reduce_vector)(p + j * size, rows, row_stride, highs + j, lows + j, outside + j);
+        return;
+    }
+    int64_t floors[TILE + LANES], all = 0;
+    NAME(column_maxima)(data, SAMPLE_ROWS, row_stride, columns, floors);
+    for (size_t j = 0; j < columns; j++)
+        all = floors[j] > all ? floors[j] : all;
+    for (size_t j = 0; j < columns; j += LANES) {
+        vec_i64 most, f;
+        vec_f64 h, l;
+        const vec_i64 none = {0};
+        double starts[2][LANES];
+        const size_t count = columns - j < LANES ? columns - j : LANES;
+        memcpy(&most, floors + j, sizeof most); /* beyond `columns` there is room, not values */
+        most |= (vec_i64)(most == 0) & (all + none);
+        floors_below(&most, 2, &f);
+        start_accumulators(&f, &h, &l);
+        memcpy(starts[0], &h, sizeof h);
+        memcpy(starts[1], &l, sizeof l);
+        memcpy(floors + j, &f, sizeof f);
+        memcpy(highs + j, starts[0], count * sizeof *highs);
+        memcpy(lows + j, starts[1], count * sizeof *lows);
+        memset(outside + j, 0, count * sizeof *outside);
+    }
+    NAME(fold_columns)(data, rows, row_stride, columns, floors, highs, lows, outside);
+    for (size_t j = 0; j < columns; j++) {
+        highs[j] -= window_high(floors[j]);
+        lows[j] -= window_low(floors[j]);
+    }
+}
+
+/* Rows, `count` accumulators each. The sums of all lanes are exact as doubles: with N <= 2^11
+ * elements the high ones end below 2^(w+43), 2^53 units of 2^(w-10), and the low ones below 2^w,
+ * 2^52 units of 2^(w-52). */
+INLINE void NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stride, size_t n,
+                                   int window, const int count, double *highs, double *lows,
+                                   int64_t *outside)
+{
+    const vec_i64 floors = window_floor(window) - (vec_i64){0};
+    vec_f64 high_start, low_start;
+    start_accumulators(&floors, &high_start, &low_start);
+    const size_t tail = n % LANES, whole = n - tail;
+    vec_i64 in_tail;
+    for (size_t l = 0; l < LANES; l++)
+        in_tail[l] = l < tail ? -1 : 0;
+    /* A vector at the end of a packed row reads on into the next ones, and masks that out. */
+    const char *end = p + (ptrdiff_t)(rows - 1) * row_stride + n * sizeof(ELEMENT);
+    const int packed = row_stride == (ptrdiff_t)(n * sizeof(ELEMENT));
+    for (size_t r = 0; r < rows; r++, p += row_stride) {
+        vec_f64 high[ACCUMULATORS], low[ACCUMULATORS], v;
+        vec_i64 out = {0};
+        for (int k = 0; k < count; k++) {
+            high[k] = high_start;
+            low[k] = low_start;
+        }
+        const ELEMENT *q = (const ELEMENT *)p;
+        size_t i = 0;
+        for (; i + (size_t)count * LANES <= whole; i += (size_t)count * LANES) {
+#pragma GCC unroll 4
+            for (int k = 0; k < count; k++) {
+                NAME(load_any)(&v, q + i + k * LANES);
+                fold(&v, &floors, &high[k], &low[k], &out);
+            }
+        }
+        for (; i < whole; i += LANES) {
+            NAME(load_any)(&v, q + i);
+            fold(&v, &floors, &high[0], &low[0], &out);
+        }
+        if (tail) {
+            if (packed && (const char *)(q + i + LANES) <= end) {
+                NAME(load_any)(&v, q + i);
+                v = (vec_f64)((vec_i64)v & in_tail);
+            } else {
+                ELEMENT padded[LANES] = {0};
+                for (size_t l = 0; l < tail; l++)
+                    padded[l] = q[i + l];
+                NAME(load_any)(&v, padded);
+            }
+            fold(&v, &floors, &high[0], &low[0], &out);
+        }
+        vec_f64 h = high[0] - high_start, l = low[0] - low_start;
+        for (int k = 1; k < count; k++) {
+            h += high[k] - high_start;
+            l += low[k] - low_start;
+        }
+        highs[r] = sum_of_lanes(&h);
+        lows[r] = sum_of_lanes(&l);
+        int64_t any = 0;
+        for (int k = 0; k < LANES; k++)
+            any |= out[k];
+        outside[r] = any;
+    }
+}
+
+static void NAME(reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
+                              int window, double *highs, double *lows, int64_t *outside)
+{
+    if (n < 2 * GROUP)
+        NAME(reduce_some_rows)(data, rows, row_stride, n, window, 1, highs, lows, outside);
+    else
+        NAME(reduce_some_rows)(data, rows, row_stride, n, window, ACCUMULATORS, highs, lows,
+                               outside);
+}
+
+/* The pairwise tree over a leaf's lanes, for every column. */
+static inline void NAME(join_lanes)(double *lanes, size_t width, double *sums)
+{
+    for (size_t half = FAST_LANES / 2; half; half /= 2)
+        for (size_t k = 0; k < half * width; k++)
+            lanes[k] += lanes[k + half * width];
+    memcpy(sums, lanes, width * sizeof *sums);
 }
 
 /* The fixed tree of method "fast": element i of a leaf goes to lane i % FAST_LANES, in order; the
@@ -119,7 +322,9 @@ static double NAME(leaf)(const void *data, size_t n)
     memcpy(lanes, sums, sizeof lanes);
     for (size_t l = 0; i < n; i++, l++)
         lanes[l] += WIDEN(p + i);
-    return sum_lanes(lanes, 1);
+    double sum;
+    NAME(join_lanes)(lanes, 1, &sum);
+    return sum;
 }
 
 /* The same tree for every column: lane i % FAST_LANES of column j is lanes[i % FAST_LANES][j]. */
@@ -128,6 +333,27 @@ static void NAME(leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stri
 {
     enum { WIDTH = 64 }; /* columns at once: 16 KB of lanes */
     double lanes[FAST_LANES * WIDTH];
+    if (row_stride == (ptrdiff_t)(columns * sizeof(ELEMENT)) && columns <= WIDTH) {
+        /* FAST_LANES rows are one run, as long as the lanes are. */
+        const ELEMENT *p = data;
+        const size_t period = FAST_LANES * columns, all = rows * columns;
+        for (size_t k = 0; k < period; k++)
+            lanes[k] = -0.0;
+        size_t i = 0;
+        for (; i + period <= all; i += period) {
+            for (size_t k = 0; k < period; k += LANES) { /* LANES divides FAST_LANES */
+                vec_f64 v, sum;
+                NAME(load_any)(&v, p + i + k);
+                memcpy(&sum, lanes + k, sizeof sum);
+                sum += v;
+                memcpy(lanes + k, &sum, sizeof sum);
+            }
+        }
+        for (size_t k = 0; i < all; i++, k++)
+            lanes[k] += WIDEN(p + i);
+        NAME(join_lanes)(lanes, columns, sums);
+        return;
+    }
     for (size_t first = 0; first < columns; first += WIDTH) {
         size_t width = columns - first < WIDTH ? columns - first : WIDTH;
         for (size_t k = 0; k < FAST_LANES * width; k++)
@@ -147,13 +373,12 @@ static void NAME(leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stri
             for (; j < width; j++)
                 lane[j] += WIDEN(p + j);
         }
-        for (size_t half = FAST_LANES / 2; half; half /= 2)
-            for (size_t k = 0; k < half * width; k++)
-                lanes[k] += lanes[k + half * width];
-        memcpy(sums + first, lanes, width * sizeof *sums);
+        NAME(join_lanes)(lanes, width, sums + first);
     }
 }
 
+#undef FEW_ROWS
+#undef SAMPLE_ROWS
 #undef NAME
 #undef LOAD
 #undef WIDEN

@@ -7,6 +7,65 @@
 
 #define INTEGER_VECTORS 4
 
+/* Calls STEP_FUNCTION on every STEP bytes, the last ones padded with zeros in a buffer of their
+ * own; biased zeros are taken off again with the rest. */
+enum { STEP = INTEGER_VECTORS * PARSUM_VECTOR_BYTES };
+#define FOR_STEPS(P, BYTES, CALL)                                                                  \
+    do {                                                                                           \
+        size_t i_ = 0;                                                                             \
+        for (; i_ + STEP <= (BYTES); i_ += STEP) {                                                 \
+            const char *q = (P) + i_;                                                              \
+            CALL;                                                                                  \
+        }                                                                                          \
+        if (i_ < (BYTES)) {                                                                        \
+            uint64_t tail_[STEP / 8] = {0};                                                        \
+            memcpy(tail_, (P) + i_, (BYTES) - i_);                                                 \
+            const char *q = (const char *)tail_;                                                   \
+            CALL;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+INLINE void step_words(const char *q, uint64_t bias, int nat, vec_u64 *evens, vec_u64 *odds,
+                       vec_i64 *found)
+{
+#pragma GCC unroll 4
+    for (int j = 0; j < INTEGER_VECTORS; j++) {
+        vec_u64 v;
+        memcpy(&v, q + j * PARSUM_VECTOR_BYTES, sizeof v);
+        if (nat)
+            *found |= (vec_i64)(v == SIGN_BIT);
+        v ^= bias;
+        evens[j] += v & 0xffffffff;
+        odds[j] += v >> 32;
+    }
+}
+
+INLINE void step_halves(const char *q, uint16_t bias, vec_u32 *sums)
+{
+#pragma GCC unroll 4
+    for (int j = 0; j < INTEGER_VECTORS; j++) {
+        vec_u16 v;
+        memcpy(&v, q + j * PARSUM_VECTOR_BYTES, sizeof v);
+        v ^= bias;
+        vec_u32 pairs = (vec_u32)v;
+        sums[j] += (pairs & 0xffff) + (pairs >> 16);
+    }
+}
+
+INLINE void step_bytes(const char *q, uint8_t bias, int truth, vec_u16 *sums)
+{
+#pragma GCC unroll 4
+    for (int j = 0; j < INTEGER_VECTORS; j++) {
+        vec_u8 v;
+        memcpy(&v, q + j * PARSUM_VECTOR_BYTES, sizeof v);
+        if (truth)
+            v = (vec_u8)(v != 0) & 1;
+        v ^= bias;
+        vec_u16 pairs = (vec_u16)v;
+        sums[j] += (pairs & 0xff) + (pairs >> 8);
+    }
+}
+
 /* Adds the 32-bit (64-bit elements: the low 32 bits of every) elements in even places and those in
  * odd places: up to 2^16 elements below 2^32 stay below 2^48. */
 INLINE int sum_words(const void *data, size_t bytes, uint64_t bias, int nat, uint64_t *even,
@@ -15,28 +74,7 @@ INLINE int sum_words(const void *data, size_t bytes, uint64_t bias, int nat, uin
     const char *p = data;
     vec_u64 evens[INTEGER_VECTORS] = {{0}}, odds[INTEGER_VECTORS] = {{0}};
     vec_i64 found = {0};
-    size_t i = 0;
-    enum { STEP = INTEGER_VECTORS * PARSUM_VECTOR_BYTES };
-    for (; i < bytes; i += STEP) {
-        /* The tail is padded with zeros: biased zeros are taken off again with the rest. */
-        uint64_t tail[STEP / 8];
-        const char *q = p + i;
-        if (bytes - i < STEP) {
-            memset(tail, 0, sizeof tail);
-            memcpy(tail, q, bytes - i);
-            q = (const char *)tail;
-        }
-#pragma GCC unroll 4
-        for (int j = 0; j < INTEGER_VECTORS; j++) {
-            vec_u64 v;
-            memcpy(&v, q + j * PARSUM_VECTOR_BYTES, sizeof v);
-            if (nat)
-                found |= (vec_i64)(v == SIGN_BIT);
-            v ^= bias;
-            evens[j] += v & 0xffffffff;
-            odds[j] += v >> 32;
-        }
-    }
+    FOR_STEPS(p, bytes, step_words(q, bias, nat, evens, odds, &found));
     int64_t any = 0;
     for (int j = 0; j < INTEGER_VECTORS; j++)
         for (int l = 0; l < LANES; l++) {
@@ -53,25 +91,8 @@ INLINE uint64_t sum_halves(const void *data, size_t bytes, uint16_t bias)
 {
     const char *p = data;
     uint64_t total = 0;
-    enum { STEP = INTEGER_VECTORS * PARSUM_VECTOR_BYTES };
     vec_u32 sums[INTEGER_VECTORS] = {{0}};
-    for (size_t i = 0; i < bytes; i += STEP) {
-        uint64_t tail[STEP / 8];
-        const char *q = p + i;
-        if (bytes - i < STEP) {
-            memset(tail, 0, sizeof tail);
-            memcpy(tail, q, bytes - i);
-            q = (const char *)tail;
-        }
-#pragma GCC unroll 4
-        for (int j = 0; j < INTEGER_VECTORS; j++) {
-            vec_u16 v;
-            memcpy(&v, q + j * PARSUM_VECTOR_BYTES, sizeof v);
-            v ^= bias;
-            vec_u32 pairs = (vec_u32)v;
-            sums[j] += (pairs & 0xffff) + (pairs >> 16);
-        }
-    }
+    FOR_STEPS(p, bytes, step_halves(q, bias, sums));
     for (int j = 0; j < INTEGER_VECTORS; j++)
         for (int l = 0; l < 2 * LANES; l++)
             total += sums[j][l];
@@ -83,29 +104,12 @@ INLINE uint64_t sum_bytes(const void *data, size_t bytes, uint8_t bias, int trut
 {
     const char *p = data;
     uint64_t total = 0;
-    enum { STEP = INTEGER_VECTORS * PARSUM_VECTOR_BYTES, STEPS = 128 };
+    enum { MOST = 128 * STEP };
     vec_u32 wide[INTEGER_VECTORS] = {{0}};
-    for (size_t i = 0; i < bytes;) {
+    for (size_t i = 0; i < bytes; i += MOST) {
+        const size_t count = bytes - i < MOST ? bytes - i : MOST;
         vec_u16 sums[INTEGER_VECTORS] = {{0}};
-        for (int step = 0; step < STEPS && i < bytes; step++, i += STEP) {
-            uint64_t tail[STEP / 8];
-            const char *q = p + i;
-            if (bytes - i < STEP) {
-                memset(tail, 0, sizeof tail);
-                memcpy(tail, q, bytes - i);
-                q = (const char *)tail;
-            }
-#pragma GCC unroll 4
-            for (int j = 0; j < INTEGER_VECTORS; j++) {
-                vec_u8 v;
-                memcpy(&v, q + j * PARSUM_VECTOR_BYTES, sizeof v);
-                if (truth)
-                    v = (vec_u8)(v != 0) & 1;
-                v ^= bias;
-                vec_u16 pairs = (vec_u16)v;
-                sums[j] += (pairs & 0xff) + (pairs >> 8);
-            }
-        }
+        FOR_STEPS(p + i, count, step_bytes(q, bias, truth, sums));
         for (int j = 0; j < INTEGER_VECTORS; j++) {
             vec_u32 pairs = (vec_u32)sums[j];
             wide[j] += (pairs & 0xffff) + (pairs >> 16);
@@ -124,22 +128,22 @@ static inline int64_t padded(size_t bytes, size_t size)
     return (int64_t)((bytes + step - 1) / step * step / size);
 }
 
-#define INTEGER_KERNELS(NAME, TYPE)                                                              \
-    static void columns_##NAME(const void *data, size_t rows, ptrdiff_t row_stride,              \
-                               size_t columns, int64_t *low, int64_t *high)                      \
-    {                                                                                            \
-        (void)high;                                                                              \
-        const char *p = data;                                                                    \
-        for (; rows >= 4; rows -= 4, p += 4 * row_stride) {                                      \
-            const TYPE *a = (const TYPE *)p, *b = (const TYPE *)(p + row_stride);                \
-            const TYPE *c = (const TYPE *)(p + 2 * row_stride);                                  \
-            const TYPE *d = (const TYPE *)(p + 3 * row_stride);                                  \
-            for (size_t j = 0; j < columns; j++)                                                 \
-                low[j] += (int64_t)a[j] + b[j] + (int64_t)c[j] + d[j];                           \
-        }                                                                                        \
-        for (; rows; rows--, p += row_stride)                                                    \
-            for (size_t j = 0; j < columns; j++)                                                 \
-                low[j] += ((const TYPE *)p)[j];                                                  \
+#define INTEGER_KERNELS(NAME, TYPE)                                                                \
+    static void columns_##NAME(const void *data, size_t rows, ptrdiff_t row_stride,                \
+                               size_t columns, int64_t *low, int64_t *high)                        \
+    {                                                                                              \
+        (void)high;                                                                                \
+        const char *p = data;                                                                      \
+        for (; rows >= 4; rows -= 4, p += 4 * row_stride) {                                        \
+            const TYPE *a = (const TYPE *)p, *b = (const TYPE *)(p + row_stride);                  \
+            const TYPE *c = (const TYPE *)(p + 2 * row_stride);                                    \
+            const TYPE *d = (const TYPE *)(p + 3 * row_stride);                                    \
+            for (size_t j = 0; j < columns; j++)                                                   \
+                low[j] += (int64_t)a[j] + b[j] + (int64_t)c[j] + d[j];                             \
+        }                                                                                          \
+        for (; rows; rows--, p += row_stride)                                                      \
+            for (size_t j = 0; j < columns; j++)                                                   \
+                low[j] += ((const TYPE *)p)[j];                                                    \
     }
 
 INTEGER_KERNELS(i8, int8_t)
@@ -195,12 +199,12 @@ static int sum_boolean(const void *data, size_t n, int64_t *low, int64_t *high)
     return 0;
 }
 
-#define SMALL_SUM(NAME, SIZE, BIAS, SUM)                                                         \
-    static int sum_##NAME(const void *data, size_t n, int64_t *low, int64_t *high)               \
-    {                                                                                            \
-        (void)high;                                                                              \
-        *low += (int64_t)(SUM) - (BIAS) * padded(n * (SIZE), SIZE);                              \
-        return 0;                                                                                \
+#define SMALL_SUM(NAME, SIZE, BIAS, SUM)                                                           \
+    static int sum_##NAME(const void *data, size_t n, int64_t *low, int64_t *high)                 \
+    {                                                                                              \
+        (void)high;                                                                                \
+        *low += (int64_t)(SUM) - (BIAS) * padded(n * (SIZE), SIZE);                                \
+        return 0;                                                                                  \
     }
 
 SMALL_SUM(i8, 1, 0x80, sum_bytes(data, n, 0x80, 0))

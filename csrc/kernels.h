@@ -6,11 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BLOCK 2048           /* elements of a block of the exact kernels: 16 KB, half of L1 */
-#define LEAF 1024            /* elements of a leaf of the fixed tree */
-#define FAST_LANES 32        /* partial sums of a leaf */
-#define TILE 512             /* most columns that a kernel takes at once */
-#define INTEGER_BLOCK 65536  /* most elements of one call of the integer kernels */
+#define BLOCK 2048          /* elements of a block of the exact kernels: 16 KB, half of L1 */
+#define LEAF 1024           /* elements of a leaf of the fixed tree */
+#define FAST_LANES 32       /* partial sums of a leaf */
+#define TILE 512            /* most columns that a kernel takes at once */
+#define ROW_MAX 2048        /* most elements of a row that is reduced in one go */
+#define INTEGER_BLOCK 65536 /* most elements of one call of the integer kernels */
 
 /* Kernels of one floating element type. */
 typedef struct {
@@ -29,6 +30,13 @@ typedef struct {
      * if an element was not in the window. */
     void (*fold_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
                          const int64_t *floors, double *high, double *low, int64_t *outside);
+    /* Whole columns of at most WINDOW_ADDS rows, and whole rows of at most ROW_MAX elements in
+     * window `window`: the exact sum of number j is highs[j] + lows[j], both exact, unless
+     * outside[j] says as above that they are worth nothing. */
+    void (*reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                           double *highs, double *lows, int64_t *outside);
+    void (*reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int window,
+                        double *highs, double *lows, int64_t *outside);
     /* The sum of a leaf in FAST_LANES lanes. */
     double (*leaf)(const void *data, size_t n);
     void (*leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
@@ -53,8 +61,17 @@ typedef struct {
     const char *name;
     float_kernels f16, f32, f64;
     integer_kernels boolean, i8, u8, i16, u16, i32, u32, i64, u64, timedelta;
-    /* Bits of the largest magnitude and of the least nonzero one (INT64_MAX if all are zero). */
-    void (*bounds)(const double *data, size_t n, int64_t *largest, int64_t *least);
+    /* Bits of the largest magnitude and of the least nonzero one (INT64_MAX if all are zero); a bit
+     * of `groups` is set for each 32 binades that have an element. */
+    void (*bounds)(const double *data, size_t n, int64_t *largest, int64_t *least,
+                   uint64_t *groups);
+    /* Like window_block, but leaves out what is not in the window, and returns the bits of the
+     * largest magnitude below it. */
+    int64_t (*peel)(const double *data, size_t n, int window, unsigned columns, int64_t *hi,
+                    int64_t *lo);
+    /* Adds finite elements data[0], data[step], ... to the limbs of a superaccumulator (exact.h),
+     * in turn to two of them. */
+    void (*scatter)(const double *data, size_t n, size_t step, int64_t *even, int64_t *odd);
 } kernel_table;
 
 extern const kernel_table parsum_kernels_baseline;

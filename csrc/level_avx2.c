@@ -1,13 +1,13 @@
-/* The kernels for x86-64 with AVX2, FMA and F16C. */
+/* The kernels for x86-64 with AVX2, BMI2, FMA and F16C. */
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,bmi2,fma,f16c"))), apply_to = function)
 #else
-#pragma GCC target("avx2,fma,f16c")
+#pragma GCC target("avx2,bmi2,fma,f16c")
 #endif
 #define PARSUM_VECTOR_BYTES 32
 #define PARSUM_HAVE_F16C

@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))), apply_to = function)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx2,bmi2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl"))),              \
+    apply_to = function)
 #else
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl")
+#pragma GCC target("avx2,bmi2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl")
 #endif
 #define PARSUM_VECTOR_BYTES 64
 #define PARSUM_HAVE_F16C

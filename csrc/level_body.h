@@ -5,11 +5,17 @@
 #include "float_body.h"
 #include "integer_body.h"
 
-#define FLOAT_TABLE(TYPE, LENGTH)                                                                \
-    {                                                                                            \
-        .window_block = window_block_##TYPE, .block = (LENGTH), .widen = widen_##TYPE,           \
-        .column_maxima = column_maxima_##TYPE, .fold_columns = fold_columns_##TYPE,              \
-        .leaf = leaf_##TYPE, .leaf_columns = leaf_columns_##TYPE,                                \
+#define FLOAT_TABLE(TYPE, LENGTH)                                                                  \
+    {                                                                                              \
+        .window_block = window_block_##TYPE,                                                       \
+        .block = (LENGTH),                                                                         \
+        .widen = widen_##TYPE,                                                                     \
+        .column_maxima = column_maxima_##TYPE,                                                     \
+        .fold_columns = fold_columns_##TYPE,                                                       \
+        .reduce_columns = reduce_columns_##TYPE,                                                   \
+        .reduce_rows = reduce_rows_##TYPE,                                                         \
+        .leaf = leaf_##TYPE,                                                                       \
+        .leaf_columns = leaf_columns_##TYPE,                                                       \
     }
 
 #define INTEGER_TABLE(TYPE) {.sum = sum_##TYPE, .columns = columns_##TYPE}
@@ -30,4 +36,6 @@ const kernel_table LEVEL_TABLE = {
     .u64 = INTEGER_TABLE(u64),
     .timedelta = {.sum = sum_timedelta, .columns = columns_i64},
     .bounds = bounds,
+    .peel = peel,
+    .scatter = scatter,
 };

@@ -80,8 +80,8 @@ size_t parsum_leaf(void);
 /* The whole reduction of n contiguous, aligned elements by the calling thread alone. */
 int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n, int type,
                   void *result);
-/* The same for a floating result of at most double precision, returned as a double. */
-double parsum_reduce_real(const parsum_reduction *reduction, const void *data, size_t n, int type);
+/* The same for a result of type double. */
+double parsum_reduce_float64(const parsum_reduction *reduction, const void *data, size_t n);
 
 /* One strided array, reduced along some axes. `dims` holds five rows of kept + reduced numbers:
  * the shape, then the strides in bytes of the data, of `where`, of `mask` and of the result (the
@@ -118,11 +118,11 @@ int64_t parsum_job_bytes(const parsum_job *job);
 void parsum_job_destroy(parsum_job *job);
 
 /* CPU levels: kernels of the same results for different vector instructions. */
-int parsum_levels(void);                     /* how many were built */
+int parsum_levels(void); /* how many were built */
 const char *parsum_level_name(int level);
-int parsum_level_usable(int level);          /* whether this CPU can run it */
-int parsum_level(void);                      /* the one in use: at first the best usable one */
-int parsum_use_level(int level);             /* before any other thread uses parsum */
+int parsum_level_usable(int level); /* whether this CPU can run it */
+int parsum_level(void);             /* the one in use: at first the best usable one */
+int parsum_use_level(int level);    /* before any other thread uses parsum */
 
 /* cffi end */
 

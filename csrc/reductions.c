@@ -7,11 +7,20 @@
 #include "kernels.h"
 
 const size_t parsum_type_size[PARSUM_TYPES] = {
-    [PARSUM_BOOL] = 1,    [PARSUM_INT8] = 1,    [PARSUM_UINT8] = 1,
-    [PARSUM_INT16] = 2,   [PARSUM_UINT16] = 2,  [PARSUM_INT32] = 4,
-    [PARSUM_UINT32] = 4,  [PARSUM_INT64] = 8,   [PARSUM_UINT64] = 8,
-    [PARSUM_FLOAT16] = 2, [PARSUM_FLOAT32] = 4, [PARSUM_FLOAT64] = 8,
-    [PARSUM_LONGDOUBLE] = sizeof(long double),  [PARSUM_TIMEDELTA] = 8,
+    [PARSUM_BOOL] = 1,
+    [PARSUM_INT8] = 1,
+    [PARSUM_UINT8] = 1,
+    [PARSUM_INT16] = 2,
+    [PARSUM_UINT16] = 2,
+    [PARSUM_INT32] = 4,
+    [PARSUM_UINT32] = 4,
+    [PARSUM_INT64] = 8,
+    [PARSUM_UINT64] = 8,
+    [PARSUM_FLOAT16] = 2,
+    [PARSUM_FLOAT32] = 4,
+    [PARSUM_FLOAT64] = 8,
+    [PARSUM_LONGDOUBLE] = sizeof(long double),
+    [PARSUM_TIMEDELTA] = 8,
 };
 
 const parsum_reduction *parsum_find(const char *operation, const char *method, int element,
@@ -71,7 +80,8 @@ size_t parsum_leaf(void)
 }
 
 /* The canonical tree on the stack: node k holds a complete subtree of 2^k leaves. */
-static void reduce_leaves(const parsum_reduction *reduction, const char *data, size_t n, void *state)
+static void reduce_leaves(const parsum_reduction *reduction, const char *data, size_t n,
+                          void *state)
 {
     enum { LEVELS = 48, SIZE = 64 };
     _Alignas(STATE_ALIGNMENT) char nodes[LEVELS][SIZE];
@@ -124,19 +134,9 @@ int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n,
     return flags;
 }
 
-double parsum_reduce_real(const parsum_reduction *reduction, const void *data, size_t n, int type)
+double parsum_reduce_float64(const parsum_reduction *reduction, const void *data, size_t n)
 {
-    union {
-        double f64;
-        float f32;
-        uint16_t f16;
-    } result;
-    parsum_reduce(reduction, data, n, type, &result);
-    if (type == PARSUM_FLOAT64)
-        return result.f64;
-    if (type == PARSUM_FLOAT32)
-        return result.f32;
-    double wide;
-    parsum_kernels()->f16.widen(&result.f16, 1, &wide);
-    return wide;
+    double result;
+    parsum_reduce(reduction, data, n, PARSUM_FLOAT64, &result);
+    return result;
 }

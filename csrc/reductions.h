@@ -18,14 +18,19 @@ struct parsum_reduction {
     unsigned char neutral[ELEMENT_MAX]; /* an element that changes no state that has seen others */
 
     void (*identity)(void *state);
+    /* The same for a state that was in use, which may keep hints for the next; NULL for identity.
+     */
+    void (*restart)(void *state);
     void (*accumulate)(void *state, const void *data, size_t n, ptrdiff_t stride);
     /* Column j, at data + j * element size, into state number j; NULL to do it one by one. */
     void (*accumulate_columns)(void *states, const void *data, size_t rows, ptrdiff_t row_stride,
                                size_t columns);
-    /* All of it at once for a few rows, without states; NULL if there is no such short cut. */
-    int (*reduce_columns)(const struct parsum_reduction *reduction, const void *data, size_t rows,
-                          ptrdiff_t row_stride, size_t columns, int type, char *result,
-                          ptrdiff_t result_stride);
+    /* Whole columns of at most SHORT_ROWS rows, or whole rows of at most ROW_MAX elements, without
+     * states, to one result after the other; NULL if there is no such short cut. */
+    int (*reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                          int type, char *result);
+    int (*reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int type,
+                       char *result);
     void (*combine)(void *state, const void *other);
     int (*finish)(const void *state, int type, void *result);
 };

@@ -14,6 +14,11 @@ static void identity_exact(void *state)
     parsum_exact_identity(state);
 }
 
+static void restart_exact(void *state)
+{
+    parsum_exact_restart(state);
+}
+
 static void combine_exact(void *state, const void *other)
 {
     parsum_exact_combine(state, other);
@@ -84,55 +89,102 @@ static int try_window(exact_state *states, unsigned columns, const float_kernels
     return 1;
 }
 
-/* A block that is not in the window at hand: finds the window from the block itself, or adds its
- * elements one by one. */
-static void add_unruly_block(exact_state *states, unsigned columns, const float_type *type,
-                             const void *data, size_t n)
+/* One window after the other, from the largest elements down. Subnormals are in none. */
+#define PEELS 3 /* more passes take longer than adding the elements one by one */
+
+static void add_in_windows(exact_state *states, unsigned columns, const double *values, size_t n,
+                           int64_t largest)
 {
-    double values[BLOCK];
-    int64_t largest, least;
-    type->kernels->widen(data, n, values);
-    parsum_kernels()->bounds(values, n, &largest, &least);
-    if (largest >= (int64_t)INFINITY_BITS) {
-        for (size_t i = 0; i < n; i++) {
-            if (!isfinite(values[i])) {
-                parsum_exact_add_special(&states[i % columns], values[i]);
-                values[i] = 0;
-            }
-        }
-        parsum_kernels()->bounds(values, n, &largest, &least);
-    } else if (largest) {
-        int window = type->first_window
-                         ? clamp_window(exponent_of(largest) + type->first_window)
-                         : -14;
-        if (type->size < sizeof(double) &&
-            try_window(states, columns, type->kernels, data, n, window))
+    while (largest) {
+        const int window = clamp_window(exponent_of(largest) - WINDOW_SPAN + 1);
+        if (exponent_of(largest) < WINDOW_MIN) {
+            for (size_t i = 0; i < n; i++)
+                if (fabs(values[i]) < 0x1p-1022)
+                    parsum_exact_add_elements(&states[i % columns], &values[i], 1, 1);
             return;
+        }
+        int64_t hi[8] = {0}, lo[8] = {0};
+        largest = parsum_kernels()->peel(values, n, window, columns, hi, lo);
+        for (unsigned j = 0; j < columns; j++)
+            exact_add_window(&states[j], window, hi[j], lo[j]);
+    }
+}
+
+/* A block that is not in the window at hand: finds the window from the block itself (and returns
+ * 0), or takes more than one, or adds its elements one by one. `bins` is NULL or of one column. */
+static int add_unruly_block(exact_state *states, unsigned columns, const float_type *type,
+                            const void *data, size_t n, exact_bins *bins)
+{
+    double copy[BLOCK];
+    const double *values = data;
+    int64_t largest, least;
+    uint64_t groups;
+    if (type->size < sizeof(double)) {
+        type->kernels->widen(data, n, copy);
+        values = copy;
+    }
+    parsum_kernels()->bounds(values, n, &largest, &least, &groups);
+    if (largest >= (int64_t)INFINITY_BITS) {
+        for (size_t i = 0; i < n; i++)
+            if (!isfinite(values[i]))
+                parsum_exact_add_special(&states[i % columns], values[i]);
+        for (size_t i = 0; i < n; i++)
+            copy[i] = isfinite(values[i]) ? values[i] : 0;
+        values = copy;
+        parsum_kernels()->bounds(values, n, &largest, &least, &groups);
+    } else if (largest && type->size < sizeof(double)) {
+        int window =
+            type->first_window ? clamp_window(exponent_of(largest) + type->first_window) : -14;
+        if (try_window(states, columns, type->kernels, data, n, window))
+            return 0;
     }
     if (!largest)
-        return;
+        return 0;
     for (int headroom = HEADROOM; headroom >= 0; headroom -= HEADROOM) {
         int window = clamp_window(exponent_of(largest) + headroom - WINDOW_SPAN + 1);
         if (exponent_of(least) >= window &&
             try_window(states, columns, &parsum_kernels()->f64, values, n, window))
-            return;
+            return 0;
     }
-    for (unsigned j = 0; j < columns && j < n; j++)
-        parsum_exact_add_elements(&states[j], values + j, (n - j + columns - 1) / columns, columns);
+    if (exponent_of(largest) - WINDOW_SPAN + 1 <= WINDOW_MAX &&
+        __builtin_popcountll(groups) <= PEELS)
+        add_in_windows(states, columns, values, n, largest);
+    else if (bins)
+        parsum_bins_add(states, bins, values, n, (unsigned)(least >> 52),
+                        (unsigned)(largest >> 52));
+    else
+        for (unsigned j = 0; j < columns && j < n; j++)
+            parsum_exact_add_elements(&states[j], values + j, (n - j + columns - 1) / columns,
+                                      columns);
+    return 1;
 }
 
 /* Element i goes to states[i % columns]; columns is 1, 2, 4 or 8. */
 static void accumulate_interleaved(exact_state *states, unsigned columns, const float_type *type,
                                    const char *data, size_t n)
 {
+    exact_bins bins;
+    int binned = 0;
+    int unruly = 0; /* after such a block, the next is likely one too */
+    /* Clearing the bins and passing them on takes as long as adding some blocks without them. */
+    const int worth = columns == 1 && n >= 4 * BLOCK;
     while (n) {
         size_t count = n < type->kernels->block ? n : type->kernels->block;
-        if (states->window == WINDOW_NONE ||
-            !try_window(states, columns, type->kernels, data, count, states->window))
-            add_unruly_block(states, columns, type, data, count);
+        if (columns == 1 && states->nan)
+            break; /* the result is known */
+        if (unruly || states->window == WINDOW_NONE ||
+            !try_window(states, columns, type->kernels, data, count, states->window)) {
+            if (worth && !binned) {
+                parsum_bins_clear(&bins);
+                binned = 1;
+            }
+            unruly = add_unruly_block(states, columns, type, data, count, binned ? &bins : NULL);
+        }
         data += count * type->size;
         n -= count;
     }
+    if (binned)
+        parsum_bins_flush(states, &bins);
 }
 
 static void accumulate_exact(exact_state *state, const float_type *type, const char *data, size_t n,
@@ -266,67 +318,145 @@ static void accumulate_exact_columns(exact_state *states, const float_type *type
     accumulate_wide(states, columns, 1, type, data, rows, row_stride);
 }
 
-/* Up to WINDOW_ADDS rows: one window sum is the whole column, so the exact sum is high + low, two
- * doubles read off by exact subtractions, and one addition rounds it. */
-static int reduce_exact_columns(const parsum_reduction *reduction, const float_type *type,
-                                const char *data, size_t rows, ptrdiff_t row_stride, size_t columns,
-                                int result_type, char *result, ptrdiff_t result_stride)
+/* Rounds the exact sum of two doubles to the type, once: to double by the addition itself; to a
+ * narrower type by way of a double rounded to odd, which keeps the side of every tie (Boldo and
+ * Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
+ * odd", 2008; 53 >= 24 + 2). */
+static int round_pair(double high, double low, int type, char *result)
 {
-    (void)reduction;
-    column_windows w;
-    int64_t maxima[TILE];
-    int flags = 0;
-    type->kernels->column_maxima(data, rows < SAMPLE_ROWS ? rows : SAMPLE_ROWS, row_stride, columns,
-                                 maxima);
-    choose_floors(maxima, columns, w.floors);
-    start_columns(&w, columns);
-    type->kernels->fold_columns(data, rows, row_stride, columns, w.floors, w.high, w.low, w.outside);
+    double sum = high + low;
+    if (type == PARSUM_FLOAT64) {
+        memcpy(result, &sum, sizeof sum);
+        return 0;
+    }
+    if (type == PARSUM_LONGDOUBLE) {
+        long double wide = (long double)high + low;
+        memset(result, 0, sizeof wide);
+        memcpy(result, &wide, sizeof wide);
+        return 0;
+    }
+    const double part = sum - high;
+    const double error = (high - (sum - part)) + (low - part);
+    uint64_t bits = bits_of(sum);
+    if (error != 0 && !(bits & 1))
+        sum = double_of((error > 0) == (sum > 0) ? bits + 1 : bits - 1);
+    if (type == PARSUM_FLOAT32) {
+        float narrow = (float)sum;
+        memcpy(result, &narrow, sizeof narrow);
+        return isinf(narrow) ? PARSUM_OVERFLOW : 0;
+    }
+    int exponent;
+    const double fraction = frexp(sum, &exponent);
+    return parsum_round_int128((int128)ldexp(fraction, 53), exponent - 53, type, result);
+}
+
+/* Rounds what a kernel summed, or sums it by way of a state if it was not in its window. Returns
+ * flags; `window`, if not NULL, is set to the state's. */
+static int finish_pair(const float_type *type, const char *data, size_t n, ptrdiff_t stride,
+                       double high, double low, int64_t outside, int result_type, char *result,
+                       int *window)
+{
+    int unsure = (outside & WINDOW_OUTSIDE) != 0;
+    if (!unsure && high == 0 && low == 0) {
+        double first; /* all of them may be -0.0 */
+        type->kernels->widen(data, 1, &first);
+        unsure = bits_of(first) == SIGN_BIT;
+    }
+    if (!unsure)
+        return round_pair(high, low, result_type, result);
+    exact_state state;
+    parsum_exact_identity(&state);
+    accumulate_exact(&state, type, data, n, stride);
+    if (window && state.window != WINDOW_NONE)
+        *window = state.window;
+    return parsum_exact_finish(&state, result_type, result);
+}
+
+/* Writes the sums if no zero and nothing outside is among them. */
+static int all_sure(const double *highs, const double *lows, const int64_t *outside, size_t n,
+                    char *result)
+{
+    int64_t bad = 0;
     double sums[TILE];
-    for (size_t j = 0; j < columns; j++)
-        sums[j] = (w.high[j] - double_of(high_start(w.floors[j]))) +
-                  (w.low[j] - double_of(low_start(w.floors[j])));
-    for (size_t j = 0; j < columns; j++, result += result_stride) {
-        double first;
-        if (sums[j] == 0)
-            type->kernels->widen(data + j * type->size, 1, &first);
-        if ((w.outside[j] & WINDOW_OUTSIDE) || (sums[j] == 0 && bits_of(first) == SIGN_BIT)) {
-            exact_state state;
-            parsum_exact_identity(&state);
-            accumulate_exact(&state, type, data + j * type->size, rows, row_stride);
-            flags |= parsum_exact_finish(&state, result_type, result);
-        } else if (result_type == PARSUM_FLOAT64) {
-            memcpy(result, &sums[j], sizeof sums[j]);
-        } else {
-            int128 high = (int64_t)(bits_of(w.high[j]) - high_start(w.floors[j]));
-            int128 low = (int64_t)(bits_of(w.low[j]) - low_start(w.floors[j]));
-            flags |= parsum_round_int128((int128)((uint128)high << (WINDOW_LO - WINDOW_HI)) + low,
-                                         exponent_of(w.floors[j]) - WINDOW_LO, result_type, result);
+    for (size_t j = 0; j < n; j++) {
+        sums[j] = highs[j] + lows[j];
+        bad |= (outside[j] & WINDOW_OUTSIDE) | -(int64_t)(sums[j] == 0);
+    }
+    if (bad)
+        return 0;
+    memcpy(result, sums, n * sizeof *sums);
+    return 1;
+}
+
+static int reduce_exact_columns(const float_type *type, const char *data, size_t rows,
+                                ptrdiff_t row_stride, size_t columns, int result_type, char *result)
+{
+    double highs[TILE], lows[TILE];
+    int64_t outside[TILE];
+    int flags = 0;
+    type->kernels->reduce_columns(data, rows, row_stride, columns, highs, lows, outside);
+    if (result_type == PARSUM_FLOAT64 && all_sure(highs, lows, outside, columns, result))
+        return 0;
+    for (size_t j = 0; j < columns; j++, result += parsum_type_size[result_type])
+        flags |= finish_pair(type, data + j * type->size, rows, row_stride, highs[j], lows[j],
+                             outside[j], result_type, result, NULL);
+    return flags;
+}
+
+#define ROW_BATCH 64 /* rows between changes of the window */
+
+static int reduce_exact_rows(const float_type *type, const char *data, size_t rows,
+                             ptrdiff_t row_stride, size_t n, int result_type, char *result)
+{
+    double highs[ROW_BATCH], lows[ROW_BATCH], values[ROW_MAX];
+    int64_t outside[ROW_BATCH], largest, least;
+    uint64_t groups;
+    int flags = 0;
+    type->kernels->widen(data, n, values);
+    parsum_kernels()->bounds(values, n, &largest, &least, &groups);
+    int window = clamp_window(exponent_of(largest) + HEADROOM - WINDOW_SPAN + 1);
+    while (rows) {
+        const size_t count = rows < ROW_BATCH ? rows : ROW_BATCH;
+        type->kernels->reduce_rows(data, count, row_stride, n, window, highs, lows, outside);
+        if (result_type == PARSUM_FLOAT64 && all_sure(highs, lows, outside, count, result)) {
+            data += (ptrdiff_t)count * row_stride;
+            result += count * sizeof(double);
+            rows -= count;
+            continue;
         }
+        for (size_t r = 0; r < count; r++, data += row_stride) {
+            flags |= finish_pair(type, data, n, (ptrdiff_t)type->size, highs[r], lows[r],
+                                 outside[r], result_type, result, &window);
+            result += parsum_type_size[result_type];
+        }
+        rows -= count;
     }
     return flags;
 }
 
-#define EXACT(TYPE)                                                                              \
-    static void accumulate_exact_##TYPE(void *state, const void *data, size_t n,                 \
-                                        ptrdiff_t stride)                                        \
-    {                                                                                            \
-        float_type type = type_##TYPE();                                                         \
-        accumulate_exact(state, &type, data, n, stride);                                         \
-    }                                                                                            \
-    static void accumulate_exact_columns_##TYPE(void *states, const void *data, size_t rows,     \
-                                                ptrdiff_t row_stride, size_t columns)            \
-    {                                                                                            \
-        float_type type = type_##TYPE();                                                         \
-        accumulate_exact_columns(states, &type, data, rows, row_stride, columns);                \
-    }                                                                                            \
-    static int reduce_exact_columns_##TYPE(const parsum_reduction *reduction, const void *data,  \
-                                           size_t rows, ptrdiff_t row_stride, size_t columns,    \
-                                           int result_type, char *result,                        \
-                                           ptrdiff_t result_stride)                              \
-    {                                                                                            \
-        float_type type = type_##TYPE();                                                         \
-        return reduce_exact_columns(reduction, &type, data, rows, row_stride, columns,           \
-                                    result_type, result, result_stride);                         \
+#define EXACT(TYPE)                                                                                \
+    static void accumulate_exact_##TYPE(void *state, const void *data, size_t n, ptrdiff_t stride) \
+    {                                                                                              \
+        float_type type = type_##TYPE();                                                           \
+        accumulate_exact(state, &type, data, n, stride);                                           \
+    }                                                                                              \
+    static void accumulate_exact_columns_##TYPE(void *states, const void *data, size_t rows,       \
+                                                ptrdiff_t row_stride, size_t columns)              \
+    {                                                                                              \
+        float_type type = type_##TYPE();                                                           \
+        accumulate_exact_columns(states, &type, data, rows, row_stride, columns);                  \
+    }                                                                                              \
+    static int reduce_exact_columns_##TYPE(const void *data, size_t rows, ptrdiff_t row_stride,    \
+                                           size_t columns, int result_type, char *result)          \
+    {                                                                                              \
+        float_type type = type_##TYPE();                                                           \
+        return reduce_exact_columns(&type, data, rows, row_stride, columns, result_type, result);  \
+    }                                                                                              \
+    static int reduce_exact_rows_##TYPE(const void *data, size_t rows, ptrdiff_t row_stride,       \
+                                        size_t n, int result_type, char *result)                   \
+    {                                                                                              \
+        float_type type = type_##TYPE();                                                           \
+        return reduce_exact_rows(&type, data, rows, row_stride, n, result_type, result);           \
     }
 
 EXACT(f16)
@@ -356,7 +486,7 @@ static void combine_fast(void *state, const void *other)
 static int finish_fast(const void *state, int type, void *result)
 {
     const fast_state *fast = state;
-    double sum = fast->seen ? fast->sum : 0.0;
+    double sum = !fast->seen ? 0.0 : isnan(fast->sum) ? (double)NAN : fast->sum;
     int flags = 0;
     switch (type) {
     case PARSUM_FLOAT64:
@@ -378,40 +508,39 @@ static int finish_fast(const void *state, int type, void *result)
     }
 }
 
-#define FAST(TYPE, ELEMENT)                                                                      \
-    static void accumulate_fast_##TYPE(void *state, const void *data, size_t n,                  \
-                                       ptrdiff_t stride)                                         \
-    {                                                                                            \
-        fast_state *fast = state;                                                                \
-        const float_kernels *kernels = &parsum_kernels()->TYPE;                                  \
-        const char *p = data;                                                                    \
-        ELEMENT gathered[LEAF];                                                                  \
-        while (n) {                                                                              \
-            size_t count = n < LEAF ? n : LEAF;                                                  \
-            const void *leaf = p;                                                                \
-            if (stride != (ptrdiff_t)sizeof(ELEMENT) || (uintptr_t)p % sizeof(ELEMENT)) {        \
-                for (size_t i = 0; i < count; i++)                                               \
-                    memcpy(&gathered[i], p + (ptrdiff_t)i * stride, sizeof(ELEMENT));            \
-                leaf = gathered;                                                                 \
-            }                                                                                    \
-            fast->sum += kernels->leaf(leaf, count);                                             \
-            fast->seen = 1;                                                                      \
-            p += (ptrdiff_t)count * stride;                                                      \
-            n -= count;                                                                          \
-        }                                                                                        \
-    }                                                                                            \
-    static void accumulate_fast_columns_##TYPE(void *states, const void *data, size_t rows,      \
-                                               ptrdiff_t row_stride, size_t columns)             \
-    {                                                                                            \
-        fast_state *fast = states;                                                               \
-        double sums[TILE];                                                                       \
-        if (!rows)                                                                               \
-            return;                                                                              \
-        parsum_kernels()->TYPE.leaf_columns(data, rows, row_stride, columns, sums);              \
-        for (size_t j = 0; j < columns; j++) {                                                   \
-            fast[j].sum += sums[j];                                                              \
-            fast[j].seen = 1;                                                                    \
-        }                                                                                        \
+#define FAST(TYPE, ELEMENT)                                                                        \
+    static void accumulate_fast_##TYPE(void *state, const void *data, size_t n, ptrdiff_t stride)  \
+    {                                                                                              \
+        fast_state *fast = state;                                                                  \
+        const float_kernels *kernels = &parsum_kernels()->TYPE;                                    \
+        const char *p = data;                                                                      \
+        ELEMENT gathered[LEAF];                                                                    \
+        while (n) {                                                                                \
+            size_t count = n < LEAF ? n : LEAF;                                                    \
+            const void *leaf = p;                                                                  \
+            if (stride != (ptrdiff_t)sizeof(ELEMENT) || (uintptr_t)p % sizeof(ELEMENT)) {          \
+                for (size_t i = 0; i < count; i++)                                                 \
+                    memcpy(&gathered[i], p + (ptrdiff_t)i * stride, sizeof(ELEMENT));              \
+                leaf = gathered;                                                                   \
+            }                                                                                      \
+            fast->sum += kernels->leaf(leaf, count);                                               \
+            fast->seen = 1;                                                                        \
+            p += (ptrdiff_t)count * stride;                                                        \
+            n -= count;                                                                            \
+        }                                                                                          \
+    }                                                                                              \
+    static void accumulate_fast_columns_##TYPE(void *states, const void *data, size_t rows,        \
+                                               ptrdiff_t row_stride, size_t columns)               \
+    {                                                                                              \
+        fast_state *fast = states;                                                                 \
+        double sums[TILE];                                                                         \
+        if (!rows)                                                                                 \
+            return;                                                                                \
+        parsum_kernels()->TYPE.leaf_columns(data, rows, row_stride, columns, sums);                \
+        for (size_t j = 0; j < columns; j++) {                                                     \
+            fast[j].sum += sums[j];                                                                \
+            fast[j].seen = 1;                                                                      \
+        }                                                                                          \
     }
 
 FAST(f16, uint16_t)
@@ -513,41 +642,40 @@ static int128 sum_of_run(const integer_kernels *kernels, size_t size, const char
     return total;
 }
 
-#define INTEGER(NAME, SIZE)                                                                      \
-    static void accumulate_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)     \
-    {                                                                                            \
-        integer_state *integer = state;                                                          \
-        add_to_integer(integer, sum_of_run(&parsum_kernels()->NAME, SIZE, data, n, stride,       \
-                                           &integer->nat));                                      \
-    }                                                                                            \
-    static void accumulate_columns_##NAME(void *states, const void *data, size_t rows,           \
-                                          ptrdiff_t row_stride, size_t columns)                  \
-    {                                                                                            \
-        int64_t low[TILE] = {0}, high[TILE] = {0};                                               \
-        parsum_kernels()->NAME.columns(data, rows, row_stride, columns, low, high);              \
-        for (size_t j = 0; j < columns; j++)                                                     \
-            add_to_integer((integer_state *)states + j, joined(low[j], high[j]));                \
-    }                                                                                            \
-    /* The same sum on its way to a floating result, which may start from a float. */            \
-    static void accumulate_real_##NAME(void *state, const void *data, size_t n,                  \
-                                       ptrdiff_t stride)                                         \
-    {                                                                                            \
-        uint64_t nat = 0;                                                                        \
-        exact_state *exact = state;                                                              \
-        exact->seen |= n ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;                                   \
-        parsum_exact_add_int128(                                                                 \
-            exact, sum_of_run(&parsum_kernels()->NAME, SIZE, data, n, stride, &nat), 0);         \
-    }                                                                                            \
-    static void accumulate_real_columns_##NAME(void *states, const void *data, size_t rows,      \
-                                               ptrdiff_t row_stride, size_t columns)             \
-    {                                                                                            \
-        int64_t low[TILE] = {0}, high[TILE] = {0};                                               \
-        exact_state *exact = states;                                                             \
-        parsum_kernels()->NAME.columns(data, rows, row_stride, columns, low, high);              \
-        for (size_t j = 0; j < columns; j++) {                                                   \
-            exact[j].seen |= rows ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;                          \
-            parsum_exact_add_int128(&exact[j], joined(low[j], high[j]), 0);                      \
-        }                                                                                        \
+#define INTEGER(NAME, SIZE)                                                                        \
+    static void accumulate_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)       \
+    {                                                                                              \
+        integer_state *integer = state;                                                            \
+        add_to_integer(integer,                                                                    \
+                       sum_of_run(&parsum_kernels()->NAME, SIZE, data, n, stride, &integer->nat)); \
+    }                                                                                              \
+    static void accumulate_columns_##NAME(void *states, const void *data, size_t rows,             \
+                                          ptrdiff_t row_stride, size_t columns)                    \
+    {                                                                                              \
+        int64_t low[TILE] = {0}, high[TILE] = {0};                                                 \
+        parsum_kernels()->NAME.columns(data, rows, row_stride, columns, low, high);                \
+        for (size_t j = 0; j < columns; j++)                                                       \
+            add_to_integer((integer_state *)states + j, joined(low[j], high[j]));                  \
+    }                                                                                              \
+    /* The same sum on its way to a floating result, which may start from a float. */              \
+    static void accumulate_real_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)  \
+    {                                                                                              \
+        uint64_t nat = 0;                                                                          \
+        exact_state *exact = state;                                                                \
+        exact->seen |= n ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;                                     \
+        parsum_exact_add_int128(                                                                   \
+            exact, sum_of_run(&parsum_kernels()->NAME, SIZE, data, n, stride, &nat), 0);           \
+    }                                                                                              \
+    static void accumulate_real_columns_##NAME(void *states, const void *data, size_t rows,        \
+                                               ptrdiff_t row_stride, size_t columns)               \
+    {                                                                                              \
+        int64_t low[TILE] = {0}, high[TILE] = {0};                                                 \
+        exact_state *exact = states;                                                               \
+        parsum_kernels()->NAME.columns(data, rows, row_stride, columns, low, high);                \
+        for (size_t j = 0; j < columns; j++) {                                                     \
+            exact[j].seen |= rows ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;                            \
+            parsum_exact_add_int128(&exact[j], joined(low[j], high[j]), 0);                        \
+        }                                                                                          \
     }
 
 INTEGER(boolean, 1)
@@ -569,8 +697,8 @@ static void accumulate_timedelta(void *state, const void *data, size_t n, ptrdif
 
 /* ---- long double: compensated, in the fixed tree ----
  *
- * A pair (sum, rest) after Knuth's TwoSum and Neumaier 1974: sum + rest is the exact sum but for the
- * roundings of rest itself, each below 2^-(2p) of the sum of magnitudes. Not correctly rounded;
+ * A pair (sum, rest) after Knuth's TwoSum and Neumaier 1974: sum + rest is the exact sum but for
+ * the roundings of rest itself, each below 2^-(2p) of the sum of magnitudes. Not correctly rounded;
  * deterministic, as the tree is fixed. */
 
 typedef struct {
@@ -619,6 +747,8 @@ static int finish_compensated(const void *state, int type, void *result)
     /* Once infinite, the rest is NaN and of no matter; zero must keep its sign. */
     if (isfinite(sum) && compensated->rest != 0)
         sum += compensated->rest;
+    if (isnan(sum))
+        sum = NAN;
     int flags = 0;
     if (isinf(sum) && !(compensated->special & 1))
         flags = PARSUM_OVERFLOW;
@@ -655,10 +785,11 @@ static int finish_compensated(const void *state, int type, void *result)
 /* ---- the table ---- */
 
 #define BIT(type) (1u << (type))
-#define FLOATS (BIT(PARSUM_FLOAT16) | BIT(PARSUM_FLOAT32) | BIT(PARSUM_FLOAT64) | BIT(PARSUM_LONGDOUBLE))
-#define INTEGERS                                                                                 \
-    (BIT(PARSUM_BOOL) | BIT(PARSUM_INT8) | BIT(PARSUM_UINT8) | BIT(PARSUM_INT16) |               \
-     BIT(PARSUM_UINT16) | BIT(PARSUM_INT32) | BIT(PARSUM_UINT32) | BIT(PARSUM_INT64) |           \
+#define FLOATS                                                                                     \
+    (BIT(PARSUM_FLOAT16) | BIT(PARSUM_FLOAT32) | BIT(PARSUM_FLOAT64) | BIT(PARSUM_LONGDOUBLE))
+#define INTEGERS                                                                                   \
+    (BIT(PARSUM_BOOL) | BIT(PARSUM_INT8) | BIT(PARSUM_UINT8) | BIT(PARSUM_INT16) |                 \
+     BIT(PARSUM_UINT16) | BIT(PARSUM_INT32) | BIT(PARSUM_UINT32) | BIT(PARSUM_INT64) |             \
      BIT(PARSUM_UINT64))
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -673,38 +804,58 @@ static int finish_compensated(const void *state, int type, void *result)
 #define LONGDOUBLE_BYTES sizeof(long double)
 #endif
 
-#define EXACT_ROW(TYPE, ELEMENT_TYPE, SIZE)                                                      \
-    {                                                                                            \
-        .operation = "sum", .method = "exact", .element = ELEMENT_TYPE, .results = FLOATS,       \
-        .state_size = sizeof(exact_state), .neutral = MINUS_ZERO(SIZE),                          \
-        .identity = identity_exact, .accumulate = accumulate_exact_##TYPE,                       \
-        .accumulate_columns = accumulate_exact_columns_##TYPE,                                   \
-        .reduce_columns = reduce_exact_columns_##TYPE, .combine = combine_exact,                 \
-        .finish = finish_exact,                                                                  \
+#define EXACT_ROW(TYPE, ELEMENT_TYPE, SIZE)                                                        \
+    {                                                                                              \
+        .operation = "sum",                                                                        \
+        .method = "exact",                                                                         \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = FLOATS,                                                                         \
+        .state_size = sizeof(exact_state),                                                         \
+        .neutral = MINUS_ZERO(SIZE),                                                               \
+        .identity = identity_exact,                                                                \
+        .restart = restart_exact,                                                                  \
+        .accumulate = accumulate_exact_##TYPE,                                                     \
+        .accumulate_columns = accumulate_exact_columns_##TYPE,                                     \
+        .reduce_columns = reduce_exact_columns_##TYPE,                                             \
+        .reduce_rows = reduce_exact_rows_##TYPE,                                                   \
+        .combine = combine_exact,                                                                  \
+        .finish = finish_exact,                                                                    \
     }
-#define FAST_ROW(TYPE, ELEMENT_TYPE, SIZE)                                                       \
-    {                                                                                            \
-        .operation = "sum", .method = "fast", .element = ELEMENT_TYPE, .results = FLOATS,        \
-        .ordered = 1, .floating_exceptions = 1, .state_size = sizeof(fast_state),                \
-        .neutral = MINUS_ZERO(SIZE), .identity = identity_fast,                                  \
-        .accumulate = accumulate_fast_##TYPE,                                                    \
-        .accumulate_columns = accumulate_fast_columns_##TYPE, .combine = combine_fast,           \
-        .finish = finish_fast,                                                                   \
+#define FAST_ROW(TYPE, ELEMENT_TYPE, SIZE)                                                         \
+    {                                                                                              \
+        .operation = "sum",                                                                        \
+        .method = "fast",                                                                          \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = FLOATS,                                                                         \
+        .ordered = 1,                                                                              \
+        .floating_exceptions = 1,                                                                  \
+        .state_size = sizeof(fast_state),                                                          \
+        .neutral = MINUS_ZERO(SIZE),                                                               \
+        .identity = identity_fast,                                                                 \
+        .accumulate = accumulate_fast_##TYPE,                                                      \
+        .accumulate_columns = accumulate_fast_columns_##TYPE,                                      \
+        .combine = combine_fast,                                                                   \
+        .finish = finish_fast,                                                                     \
     }
 /* Integers are exact by either method, so their rows name none. */
-#define INTEGER_ROWS(NAME, ELEMENT_TYPE)                                                         \
-    {                                                                                            \
-        .operation = "sum", .element = ELEMENT_TYPE, .results = INTEGERS,                        \
-        .state_size = sizeof(integer_state), .identity = identity_integer,                       \
-        .accumulate = accumulate_##NAME, .accumulate_columns = accumulate_columns_##NAME,        \
-        .combine = combine_integer, .finish = finish_integer,                                    \
-    },                                                                                           \
-    {                                                                                            \
-        .operation = "sum", .element = ELEMENT_TYPE, .results = FLOATS,                          \
-        .state_size = sizeof(exact_state), .identity = identity_exact,                           \
-        .accumulate = accumulate_real_##NAME,                                                    \
-        .accumulate_columns = accumulate_real_columns_##NAME, .combine = combine_exact,          \
-        .finish = finish_exact,                                                                  \
+#define INTEGER_ROWS(NAME, ELEMENT_TYPE)                                                           \
+    {                                                                                              \
+        .operation = "sum",                                                                        \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = INTEGERS,                                                                       \
+        .state_size = sizeof(integer_state),                                                       \
+        .identity = identity_integer,                                                              \
+        .accumulate = accumulate_##NAME,                                                           \
+        .accumulate_columns = accumulate_columns_##NAME,                                           \
+        .combine = combine_integer,                                                                \
+        .finish = finish_integer,                                                                  \
+    },                                                                                             \
+    {                                                                                              \
+        .operation = "sum", .element = ELEMENT_TYPE, .results = FLOATS,                            \
+        .state_size = sizeof(exact_state), .identity = identity_exact,                             \
+        .accumulate = accumulate_real_##NAME,                                                      \
+        .accumulate_columns = accumulate_real_columns_##NAME, .combine = combine_exact,            \
+        .finish = finish_exact,                                                                    \
     }
 
 const parsum_reduction parsum_sums[] = {
@@ -724,15 +875,25 @@ const parsum_reduction parsum_sums[] = {
     INTEGER_ROWS(i64, PARSUM_INT64),
     INTEGER_ROWS(u64, PARSUM_UINT64),
     {
-        .operation = "sum", .element = PARSUM_TIMEDELTA, .results = BIT(PARSUM_TIMEDELTA),
-        .state_size = sizeof(integer_state), .identity = identity_integer,
-        .accumulate = accumulate_timedelta, .combine = combine_integer, .finish = finish_integer,
+        .operation = "sum",
+        .element = PARSUM_TIMEDELTA,
+        .results = BIT(PARSUM_TIMEDELTA),
+        .state_size = sizeof(integer_state),
+        .identity = identity_integer,
+        .accumulate = accumulate_timedelta,
+        .combine = combine_integer,
+        .finish = finish_integer,
     },
     {
-        .operation = "sum", .element = PARSUM_LONGDOUBLE, .results = FLOATS, .ordered = 1,
+        .operation = "sum",
+        .element = PARSUM_LONGDOUBLE,
+        .results = FLOATS,
+        .ordered = 1,
         .state_size = sizeof(compensated_state),
-        .neutral = MINUS_ZERO(LONGDOUBLE_BYTES), .identity = identity_compensated,
-        .accumulate = accumulate_compensated, .combine = combine_compensated,
+        .neutral = MINUS_ZERO(LONGDOUBLE_BYTES),
+        .identity = identity_compensated,
+        .accumulate = accumulate_compensated,
+        .combine = combine_compensated,
         .finish = finish_compensated,
     },
     {.operation = NULL},

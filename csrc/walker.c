@@ -2,13 +2,14 @@
  * threads take and reduce block by block, and puts the results where they belong.
  *
  * An output is one element of the result. Along RUNS the elements of one output follow each other
- * in memory and are taken in run by run; down COLUMNS those of neighbouring outputs do, and a tile
- * of outputs is taken in row by row. What the kernels cannot read in place (strides, other byte
+ * in memory and are taken in run by run, or as ROWS, a tile of them at a time, where each output is
+ * one short run. Down COLUMNS those of neighbouring outputs follow each other, and a tile of
+ * outputs is taken in row by row. What the kernels cannot read in place (strides, other byte
  * orders, masks, other types) is first gathered into a buffer of the worker's.
  *
- * A chunk is a group of tiles, or of one tile a segment of the reduced elements. Chunks are numbered;
- * every worker has a slice of the numbers and takes from the others' when its own is used up. Work
- * can stop after any block and go on later: where it stands is in the worker. */
+ * A chunk is a group of tiles, or of one tile a segment of the reduced elements. Chunks are
+ * numbered; every worker has a slice of the numbers and takes from the others' when its own is used
+ * up. Work can stop after any block and go on later: where it stands is in the worker. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 #define STATES_BYTES ((size_t)8 << 20) /* most memory for the states of a job */
 #define TREE_LEVELS 48                 /* 2^48 leaves */
 #define SHORT_RUN 32                   /* shorter runs are better taken as columns */
-#define DIRECT_RUN 256                 /* runs from here on are not gathered with their neighbours */
+#define DIRECT_RUN 256 /* runs from here on are not gathered with their neighbours */
 #define ORDERED_TILE 64
 
 /* Rows of parsum_view.dims. */
@@ -42,6 +43,8 @@ typedef struct {
     size_t leaves;   /* of the fixed tree */
     size_t unreported;
     int used, flags;
+    int fresh;   /* no element of the tile is taken in yet, nor its states made */
+    size_t made; /* states that were identities once */
     char *states, *nodes, *gathered, *converted, *results;
     uint8_t *any; /* whether an output has taken in an element that `where` and `mask` leave */
     ptrdiff_t *kept_offsets[3];
@@ -53,9 +56,11 @@ struct parsum_job {
     ptrdiff_t *dims;
     size_t size;       /* of an element in memory */
     size_t outputs, n; /* results, and elements of each */
-    int columns, masked, converts, plain;
-    size_t inner;   /* outputs whose tiles do not reach over its multiples */
-    size_t tile;    /* outputs of a tile */
+    enum { RUNS, ROWS, COLUMNS } walk;
+    int masked, converts, plain;
+    int one_run;  /* an output's elements have a single stride */
+    size_t inner; /* outputs whose tiles do not reach over its multiples */
+    size_t tile;  /* outputs of a tile */
     size_t tiles_of_inner, tiles, tiles_of_chunk;
     size_t segment, segments;
     int64_t chunks;
@@ -255,6 +260,20 @@ static void identities(const parsum_job *job, char *states, size_t n)
         job->reduction->identity(states + j * job->reduction->state_size);
 }
 
+static void begin_states(const parsum_job *job, worker *w, size_t width)
+{
+    const parsum_reduction *reduction = job->reduction;
+    w->fresh = 0;
+    for (size_t j = 0; j < width; j++) {
+        char *state = w->states + j * reduction->state_size;
+        if (j < w->made && reduction->restart)
+            reduction->restart(state);
+        else
+            reduction->identity(state);
+    }
+    w->made = width > w->made ? width : w->made;
+}
+
 static void store_result(const parsum_job *job, char *value, size_t output)
 {
     const size_t size = parsum_type_size[job->view.type];
@@ -297,12 +316,13 @@ static void start_tile(const parsum_job *job, worker *w, size_t width)
     const ptrdiff_t *shape = row_of(job, SHAPE);
     const size_t first = first_output(job, w->tile);
     w->leaves = 0;
-    identities(job, w->states, width);
-    if (job->columns)
-        offsets(shape, row_of(job, DATA), kept, first, width, w->kept_offsets[0]);
+    w->fresh = 1;
+    if (job->walk != RUNS)
+        offsets(shape, row_of(job, DATA), kept, first, job->plain && job->one_run ? 1 : width,
+                w->kept_offsets[0]);
     if (job->masked) {
         memset(w->any, 0, width);
-        if (job->columns) {
+        if (job->walk == COLUMNS) {
             offsets(shape, row_of(job, WHERE), kept, first, width, w->kept_offsets[1]);
             offsets(shape, row_of(job, MASK), kept, first, width, w->kept_offsets[2]);
         }
@@ -375,20 +395,36 @@ static void accumulate_columns(const parsum_job *job, worker *w, const char *dat
                               row_stride);
 }
 
+/* Puts the tile's results, which the worker has one after the other, where they belong. */
+static void store_results(const parsum_job *job, worker *w, size_t width)
+{
+    const parsum_view *view = &job->view;
+    const size_t size = parsum_type_size[view->type];
+    ptrdiff_t *to = w->kept_offsets[1];
+    char *result = view->result;
+    const int one_run = view->kept == 1 || job->inner == (size_t)row_of(job, SHAPE)[view->kept - 1];
+    if (!view->swap_result && one_run && row_of(job, RESULT)[view->kept - 1] == (ptrdiff_t)size) {
+        result += offset_of(job, RESULT, 0, first_output(job, w->tile));
+        memcpy(result, w->results, width * size);
+        return;
+    }
+    offsets(row_of(job, SHAPE), row_of(job, RESULT), view->kept, first_output(job, w->tile), width,
+            to);
+    for (size_t j = 0; j < width; j++)
+        parsum_gather(result + to[j], w->results + j * size, 1, 0, size, view->swap_result);
+}
+
 /* The whole of a tile at once, if it is short and the reduction has a short cut for that. */
 static int short_tile(const parsum_job *job, worker *w, size_t width)
 {
     const parsum_reduction *reduction = job->reduction;
     const parsum_view *view = &job->view;
-    if (!reduction->reduce_columns || job->segments != 1 || !job->n || job->n > SHORT_ROWS || view->initial ||
-        job->masked)
+    if (!reduction->reduce_columns || job->segments != 1 || !job->n || job->n > SHORT_ROWS ||
+        view->initial || job->masked)
         return 0;
-    const size_t element = parsum_type_size[reduction->element];
-    const size_t result_size = parsum_type_size[view->type];
-    const size_t first = first_output(job, w->tile);
     const char *data;
-    ptrdiff_t row_stride = (ptrdiff_t)(width * element);
-    if (job->plain && run_length(job, 0) == job->n) {
+    ptrdiff_t row_stride = (ptrdiff_t)(width * parsum_type_size[reduction->element]);
+    if (job->plain && job->one_run) {
         data = (const char *)view->data + w->kept_offsets[0][0];
         row_stride = inner_stride(job, DATA);
     } else if (job->n <= job->gather_rows) {
@@ -396,20 +432,29 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
     } else {
         return 0;
     }
-    w->flags |= reduction->reduce_columns(reduction, data, job->n, row_stride, width, view->type,
-                                          w->results, (ptrdiff_t)result_size);
-    ptrdiff_t *to = w->kept_offsets[1];
-    offsets(row_of(job, SHAPE), row_of(job, RESULT), view->kept, first, width, to);
-    if (!view->swap_result && (width == 1 || to[width - 1] - to[0] ==
-                                                 (ptrdiff_t)((width - 1) * result_size)) &&
-        job->inner <= (size_t)(view->kept ? row_of(job, SHAPE)[view->kept - 1] : 1)) {
-        memcpy((char *)view->result + to[0], w->results, width * result_size);
-        return 1;
-    }
-    for (size_t j = 0; j < width; j++)
-        parsum_gather((char *)view->result + to[j], w->results + j * result_size, 1, 0, result_size,
-                      view->swap_result);
+    w->flags |= reduction->reduce_columns(data, job->n, row_stride, width, view->type, w->results);
+    store_results(job, w, width);
     return 1;
+}
+
+/* A tile of rows, each an output of its own. */
+static void step_rows(const parsum_job *job, worker *w, size_t width)
+{
+    const parsum_reduction *reduction = job->reduction;
+    const parsum_view *view = &job->view;
+    const char *data = (const char *)view->data + w->kept_offsets[0][0];
+    const ptrdiff_t row_stride = row_of(job, DATA)[view->kept - 1];
+    if (reduction->reduce_rows) {
+        w->flags |= reduction->reduce_rows(data, width, row_stride, job->n, view->type, w->results);
+    } else {
+        for (size_t j = 0; j < width; j++, data += row_stride) {
+            reduction->identity(w->states);
+            reduction->accumulate(w->states, data, job->n, (ptrdiff_t)job->size);
+            w->flags |= reduction->finish(w->states, view->type,
+                                          w->results + j * parsum_type_size[view->type]);
+        }
+    }
+    store_results(job, w, width);
 }
 
 /* Takes in the next rows of a tile; returns how many. */
@@ -478,11 +523,16 @@ static size_t step(parsum_job *job, worker *w)
     size_t end = (segment + 1) * job->segment;
     size_t taken = 0;
     end = end < job->n ? end : job->n;
-    if (job->columns && w->position == 0 && short_tile(job, w, width)) {
+    if (job->walk == ROWS) {
+        step_rows(job, w, width);
+        taken = job->n;
+    } else if (job->walk == COLUMNS && w->fresh && short_tile(job, w, width)) {
         taken = job->n;
     } else {
+        if (w->fresh)
+            begin_states(job, w, width);
         if (w->position < end) {
-            taken = job->columns ? step_columns(job, w, width, end) : step_run(job, w, end);
+            taken = job->walk == COLUMNS ? step_columns(job, w, width, end) : step_run(job, w, end);
             w->position += taken;
         }
         if (w->position < end)
@@ -629,14 +679,22 @@ static void lay_out(parsum_job *job, size_t block)
     const ptrdiff_t across = view->kept ? strides[view->kept - 1] : 0;
     const size_t width = view->kept ? (size_t)shape[view->kept - 1] : 1;
     const size_t workers = (size_t)job->workers;
+    job->one_run = run == job->n;
 
-    job->columns = job->outputs > 1 && (across == (ptrdiff_t)job->size || job->n < SHORT_RUN ||
-                                        (run < SHORT_RUN && along != (ptrdiff_t)job->size));
-    job->plain = readable(job, job->columns ? across : along);
-    if (!job->columns) {
-        job->inner = job->outputs;
-        job->tile = 1;
-    } else {
+    const size_t row_max = ordered ? LEAF : ROW_MAX;
+    const int in_columns = job->outputs > 1 && across == (ptrdiff_t)job->size;
+    if (job->outputs > 1 && !in_columns && job->n && run == job->n && job->n <= row_max &&
+        !view->initial && readable(job, along)) {
+        job->walk = ROWS;
+        job->plain = 1;
+        job->inner = width;
+        job->tile = width < TILE ? width : TILE;
+        /* A step of all rows of a tile is not to be longer than others. */
+        while (job->tile > 1 && job->tile * job->n * job->size > STEP_BYTES)
+            job->tile /= 2;
+    } else if (in_columns || (job->outputs > 1 && job->n < SHORT_RUN)) {
+        job->walk = COLUMNS;
+        job->plain = readable(job, across);
         size_t most = ordered ? ORDERED_TILE : TILE;
         /* A narrow tile of few rows is not worth its overhead: gather a wide one instead. */
         if (job->plain && width * job->n < TILE && width < job->outputs)
@@ -653,6 +711,11 @@ static void lay_out(parsum_job *job, size_t block)
         while (most > 64 && job->outputs / most < 4 * workers)
             most /= 2;
         job->tile = job->inner < most ? job->inner : most;
+    } else {
+        job->walk = RUNS;
+        job->plain = readable(job, along);
+        job->inner = job->outputs;
+        job->tile = 1;
     }
     job->tiles_of_inner = ceiling(job->inner, job->tile);
     job->tiles = job->outputs / job->inner * job->tiles_of_inner;
@@ -665,12 +728,12 @@ static void lay_out(parsum_job *job, size_t block)
     const size_t groups = ceiling(job->tiles, job->tiles_of_chunk);
 
     job->segment = job->n;
-    if (workers > 1 && groups < 4 * workers) {
+    if (workers > 1 && groups < 4 * workers && job->walk != ROWS) {
         size_t segment = LEAF;
         while (segment < block / (job->tile * job->size))
             segment *= 2;
-        while (ordered && ceiling(job->n, segment) * job->outputs * job->reduction->state_size >
-                              STATES_BYTES)
+        while (ordered &&
+               ceiling(job->n, segment) * job->outputs * job->reduction->state_size > STATES_BYTES)
             segment *= 2;
         const size_t slots = workers * job->outputs * job->reduction->state_size;
         if (segment < job->n && (ordered || slots <= STATES_BYTES))
@@ -693,13 +756,13 @@ static int allocate(parsum_job *job)
     const size_t widest = job->size > element ? job->size : element;
     const size_t states = job->tile * reduction->state_size;
     size_t elements = LEAF;
-    if (job->columns && !job->plain) {
+    if (job->walk == COLUMNS && !job->plain) {
         job->gather_rows = reduction->ordered ? (job->n < LEAF ? job->n : LEAF)
                                               : GATHER_BYTES / (job->tile * job->size);
         job->gather_rows = job->gather_rows ? job->gather_rows : 1;
         elements = job->gather_rows * job->tile;
         elements = elements < LEAF ? LEAF : elements;
-    } else if (job->columns) {
+    } else if (job->walk == COLUMNS) {
         /* The ends of runs are gathered even where the runs are not. */
         job->gather_rows = reduction->ordered ? LEAF : SHORT_RUN;
         elements = job->gather_rows * job->tile;
@@ -747,7 +810,8 @@ int parsum_job_create(const parsum_reduction *reduction, const parsum_view *view
     if (!reduction || workers < 1 || view->kept < 0 || view->reduced < 0 || view->element < 0 ||
         view->element >= PARSUM_TYPES || view->type < 0 || view->type >= PARSUM_TYPES)
         return PARSUM_BAD_ARGUMENT;
-    if (view->element != reduction->element && !parsum_can_convert(view->element, reduction->element))
+    if (view->element != reduction->element &&
+        !parsum_can_convert(view->element, reduction->element))
         return PARSUM_BAD_ARGUMENT;
     parsum_job *job = calloc(1, sizeof *job);
     const size_t numbers = (size_t)DIMS * (size_t)(view->kept + view->reduced);

@@ -21,8 +21,7 @@ from parsum.reduction import (
     Reduction,
     View,
     find,
-    real_sums,
-    reduce_real,
+    reduce_float64,
     type_of,
 )
 
@@ -35,8 +34,8 @@ _LONGDOUBLE = np.dtype(np.longdouble)
 
 #: Arrays up to this many bytes take one C call, if they are contiguous and nothing is asked for.
 SMALL_BYTES = 1 << 20
-_SMALL = real_sums()
 _ndarray = np.ndarray
+_float64 = np.float64
 
 SUPPORTED = "bool, integers, floats, complex numbers and timedelta64"
 
@@ -141,18 +140,17 @@ def parallel_sum(
         and initial is _NO_VALUE
         and where is True
         and method == "exact"
-        and not progress
+        and (progress is None or progress is False)
         and executor is None
         and (workers is None or (type(workers) is int and (workers > 0 or workers == -1)))
     ):
-        row = _SMALL.get(a.dtype)
-        if row is not None and a.nbytes <= SMALL_BYTES:
+        if a.dtype is _FLOAT64 and a.nbytes <= SMALL_BYTES:
             try:
-                value = reduce_real(row[0], a, row[1])
+                value = reduce_float64(a)
             except (ValueError, BufferError):
                 value = np.nan  # not contiguous
             if value - value == 0:  # else there may be something to report
-                return row[2](value)
+                return _float64(value)
     return _reduce(
         "sum", a, axis, dtype, out, keepdims, initial, where, workers, method, executor, progress
     )
@@ -221,14 +219,14 @@ def _reduce(
         if not direct:
             np.copyto(out, result, casting="unsafe")
         result = out
-    if mask is not None:
-        return _masked_result(a, mask, axes, keepdims, where, result, out)
+    if isinstance(a, np.ma.MaskedArray):
+        return _masked_result(a, mask, axes, keepdims, result, out)
     return result if out is not None else result[()]
 
 
 def _drop_axes(array: Array, axes: tuple[int, ...]) -> Array:
     """Return a view without axes of length 1 (reshape may copy; this never does)."""
-    return array[tuple(0 if k in axes else slice(None) for k in range(array.ndim))] if axes else array
+    return array[(*(0 if k in axes else slice(None) for k in range(array.ndim)), ...)]
 
 
 def _run_parts(
@@ -261,9 +259,7 @@ def _run_parts(
             parts = [(array, result.real, starts[0])]
             result.imag = 0 if starts[1] is None else starts[1]
         for part, part_result, part_start in parts:
-            flags |= _run(
-                operation, method, part, axes, part_result, *arguments, start=part_start
-            )
+            flags |= _run(operation, method, part, axes, part_result, *arguments, start=part_start)
         return flags
     if is_complex and result.dtype.kind != "b":
         warnings.warn(
@@ -288,18 +284,18 @@ def _run(
     progress: Any,
     start: Array | None = None,
 ) -> int:
-    part = None
+    parts = None
     dtype, result_dtype = array.dtype, result.dtype
     if dtype.kind == "c":
         # A complex number is two real ones side by side.
         dtype = np.empty(0, dtype).real.dtype
         result_dtype = np.empty(0, result_dtype).real.dtype
-        part = (dtype.itemsize, result.dtype.kind == "b")
+        parts = (dtype.itemsize, result_dtype.itemsize if result.dtype.kind == "c" else 0)
     element, kernel_type = type_of(dtype), type_of(_kernel_dtype(dtype, result_dtype))
     reduction = find(operation, method, kernel_type, type_of(result_dtype))
     if reduction is None:
         raise TypeError(f"dtype must be one that {array.dtype} sums up to, got {result.dtype}")
-    plan = Plan(array, axes, result, where, mask, part)
+    plan = Plan(array, axes, result, where, mask, parts)
     view = View(
         *plan.addresses,
         kept=len(plan.kept),
@@ -403,7 +399,9 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
         bad = next(k for k in given if not -ndim <= k < ndim)
         raise AxisError(bad, ndim, "axis") from None
     except ValueError:
-        raise ValueError(f"duplicate value in 'axis': each axis may stand once, got {axis}") from None
+        raise ValueError(
+            f"duplicate value in 'axis': each axis may stand once, got {axis}"
+        ) from None
 
 
 def _axis(axis: Any) -> int:
@@ -480,21 +478,22 @@ def _report(operation: str, flags: int, dtype: np.dtype[Any]) -> None:
 
 def _masked_result(
     a: np.ma.MaskedArray[Any, Any],
-    mask: Array,
+    mask: Array | None,
     axes: tuple[int, ...],
     keepdims: bool,
-    where: Array | None,
     result: Array,
     out: Array | None,
 ) -> Any:
     """Mask the results that had no unmasked element to take in, as numpy.ma does."""
-    nothing = np.logical_and.reduce(mask, axis=axes, keepdims=keepdims)
+    nothing: Any = np.ma.nomask
+    if mask is not None:
+        nothing = np.logical_and.reduce(mask, axis=axes, keepdims=keepdims)
     if out is not None:
         if isinstance(out, np.ma.MaskedArray):
             out[...] = np.ma.array(result, mask=nothing)
         return out
     if result.ndim == 0:
-        return np.ma.masked if nothing else result[()]
+        return np.ma.masked if mask is not None and nothing else result[()]
     return np.ma.array(result, mask=nothing, fill_value=a.fill_value)
 
 

@@ -33,13 +33,13 @@ class Plan:
         result: Array,
         where: Array | None,
         mask: Array | None,
-        part: tuple[int, bool] | None,
+        parts: tuple[int, int] | None,
     ) -> None:
         """Plan the reduction of ``array`` along ``axes`` into ``result``.
 
         ``result`` has the kept axes only, in order; ``where`` and ``mask`` have the array's
-        shape. ``part`` is the size in bytes of the two parts of a complex element and whether
-        they are reduced too.
+        shape. ``parts`` are the sizes in bytes of the two parts of a complex element and of
+        those of a complex result, 0 if both go into one number.
         """
         self.addresses = [address(array), address(where), address(mask), address(result)]
         nothing = (0,) * array.ndim
@@ -54,9 +54,8 @@ class Plan:
                 reduced.append([length, data[axis], wheres[axis], masks[axis], 0])
             else:
                 kept.append([length, data[axis], wheres[axis], masks[axis], next(results)])
-        if part is not None:
-            size, is_reduced = part
-            (reduced if is_reduced else kept).append([2, size, 0, 0, 0 if is_reduced else size])
+        if parts is not None:
+            (kept if parts[1] else reduced).append([2, parts[0], 0, 0, parts[1]])
         self.kept = self._joined(kept)
         self.reduced = self._joined(reduced)
 

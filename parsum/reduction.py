@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ class _State:
         self.pointer = pointer
 
 
-@lru_cache(maxsize=None)
+@cache
 def find(operation: str, method: str, element: int, result: int) -> Reduction | None:
     """Return the reduction of that operation, method, element type and result type, if any."""
     row = lib.parsum_find(operation.encode(), method.encode(), element, result)
@@ -189,24 +189,23 @@ def check(code: int) -> int:
 # ---- the lean path: one C call for a small contiguous array ----
 
 _from_buffer = ffi.from_buffer
-_reduce_real = lib.parsum_reduce_real
-_reduce = lib.parsum_reduce
+_reduce_float64 = lib.parsum_reduce_float64
+_FLOAT64_SUM = lib.parsum_find(b"sum", b"exact", lib.PARSUM_FLOAT64, lib.PARSUM_FLOAT64)
 
 
-def real_sums() -> dict[np.dtype[Any], tuple[Any, int, Any]]:
-    """Return, for each floating dtype, the row of its exact sum, its type number and scalar type."""
-    table = {}
-    for name in ("float16", "float32", "float64"):
-        dtype = np.dtype(name)
-        row = lib.parsum_find(b"sum", b"exact", TYPES[dtype], TYPES[dtype])
-        table[dtype] = (row, TYPES[dtype], dtype.type)
-    return table
-
-
-def reduce_real(row: Any, array: np.ndarray[Any, Any], number: int) -> float:
-    """Reduce a C-contiguous array of floats to a float; ValueError if it is not contiguous."""
+def reduce_float64(array: np.ndarray[Any, Any]) -> float:
+    """Return the exact sum of a C-contiguous float64 array; ValueError if it is not contiguous."""
     data = _from_buffer(array)
-    return _reduce_real(row, data, array.size, number)  # type: ignore[no-any-return]
+    return _reduce_float64(_FLOAT64_SUM, data, array.size)  # type: ignore[no-any-return]
+
+
+def reduce_small(
+    reduction: Reduction, array: np.ndarray[Any, Any], result: np.ndarray[Any, Any]
+) -> int:
+    """Reduce a C-contiguous, aligned, native array to a 0-d one at once; return flags."""
+    data = ffi.cast("void *", array.__array_interface__["data"][0])
+    to = ffi.cast("void *", result.__array_interface__["data"][0])
+    return check(lib.parsum_reduce(reduction.row, data, array.size, type_of(result.dtype), to))
 
 
 # ---- CPU levels ----
