@@ -27,8 +27,9 @@
 #define CONCAT_(a, b) a##b
 #define CONCAT(a, b) CONCAT_(a, b)
 
-#define ACCUMULATORS 4 /* vectors each of high and low: enough to hide the latency of an addition  \
-                        */
+#define ACCUMULATORS                                                                               \
+    4 /* vectors each of high and low: enough to hide the latency of an addition                   \
+       */
 #define GROUP (ACCUMULATORS * LANES)
 #define PAGE 4096
 #define ROWS_AT_ONCE 8 /* rows that a column's accumulators stay in registers for */

@@ -9,7 +9,7 @@
 #define BLOCK 2048          /* elements of a block of the exact kernels: 16 KB, half of L1 */
 #define LEAF 1024           /* elements of a leaf of the fixed tree */
 #define FAST_LANES 32       /* partial sums of a leaf */
-#define TILE 512            /* most columns that a kernel takes at once */
+#define TILE 1024           /* most columns that a kernel takes at once */
 #define ROW_MAX 2048        /* most elements of a row that is reduced in one go */
 #define INTEGER_BLOCK 65536 /* most elements of one call of the integer kernels */
 
@@ -32,11 +32,12 @@ typedef struct {
                          const int64_t *floors, double *high, double *low, int64_t *outside);
     /* Whole columns of at most WINDOW_ADDS rows, and whole rows of at most ROW_MAX elements in
      * window `window`: the exact sum of number j is highs[j] + lows[j], both exact, unless
-     * outside[j] says as above that they are worth nothing. */
-    void (*reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
-                           double *highs, double *lows, int64_t *outside);
-    void (*reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int window,
-                        double *highs, double *lows, int64_t *outside);
+     * outside[j] says as above that they are worth nothing; sums[j] is it rounded. Zero if all are
+     * worth something and no sum is zero. */
+    int (*reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                          double *sums, double *highs, double *lows, int64_t *outside);
+    int (*reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int window,
+                       double *sums, double *highs, double *lows, int64_t *outside);
     /* The sum of a leaf in FAST_LANES lanes. */
     double (*leaf)(const void *data, size_t n);
     void (*leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,

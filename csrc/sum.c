@@ -237,9 +237,12 @@ static uint64_t low_start(int64_t floor_bits)
     return (uint64_t)floor_bits + (UINT64_C(1) << 51);
 }
 
+/* Aligned to cache lines: a vector's load from a store that crossed two waits for both. */
 typedef struct {
-    int64_t floors[TILE], outside[TILE];
-    double high[TILE], low[TILE];
+    _Alignas(64) int64_t floors[TILE];
+    _Alignas(64) int64_t outside[TILE];
+    _Alignas(64) double high[TILE];
+    _Alignas(64) double low[TILE];
 } column_windows;
 
 static void start_columns(column_windows *w, size_t columns)
@@ -372,31 +375,20 @@ static int finish_pair(const float_type *type, const char *data, size_t n, ptrdi
     return parsum_exact_finish(&state, result_type, result);
 }
 
-/* Writes the sums if no zero and nothing outside is among them. */
-static int all_sure(const double *highs, const double *lows, const int64_t *outside, size_t n,
-                    char *result)
-{
-    int64_t bad = 0;
-    double sums[TILE];
-    for (size_t j = 0; j < n; j++) {
-        sums[j] = highs[j] + lows[j];
-        bad |= (outside[j] & WINDOW_OUTSIDE) | -(int64_t)(sums[j] == 0);
-    }
-    if (bad)
-        return 0;
-    memcpy(result, sums, n * sizeof *sums);
-    return 1;
-}
-
 static int reduce_exact_columns(const float_type *type, const char *data, size_t rows,
                                 ptrdiff_t row_stride, size_t columns, int result_type, char *result)
 {
-    double highs[TILE], lows[TILE];
-    int64_t outside[TILE];
+    double sums[TILE];
+    _Alignas(64) double highs[TILE];
+    _Alignas(64) double lows[TILE];
+    _Alignas(64) int64_t outside[TILE];
     int flags = 0;
-    type->kernels->reduce_columns(data, rows, row_stride, columns, highs, lows, outside);
-    if (result_type == PARSUM_FLOAT64 && all_sure(highs, lows, outside, columns, result))
+    const int bad =
+        type->kernels->reduce_columns(data, rows, row_stride, columns, sums, highs, lows, outside);
+    if (result_type == PARSUM_FLOAT64 && !bad) {
+        memcpy(result, sums, columns * sizeof *sums);
         return 0;
+    }
     for (size_t j = 0; j < columns; j++, result += parsum_type_size[result_type])
         flags |= finish_pair(type, data + j * type->size, rows, row_stride, highs[j], lows[j],
                              outside[j], result_type, result, NULL);
@@ -408,7 +400,7 @@ static int reduce_exact_columns(const float_type *type, const char *data, size_t
 static int reduce_exact_rows(const float_type *type, const char *data, size_t rows,
                              ptrdiff_t row_stride, size_t n, int result_type, char *result)
 {
-    double highs[ROW_BATCH], lows[ROW_BATCH], values[ROW_MAX];
+    double sums[ROW_BATCH], highs[ROW_BATCH], lows[ROW_BATCH], values[ROW_MAX];
     int64_t outside[ROW_BATCH], largest, least;
     uint64_t groups;
     int flags = 0;
@@ -417,8 +409,10 @@ static int reduce_exact_rows(const float_type *type, const char *data, size_t ro
     int window = clamp_window(exponent_of(largest) + HEADROOM - WINDOW_SPAN + 1);
     while (rows) {
         const size_t count = rows < ROW_BATCH ? rows : ROW_BATCH;
-        type->kernels->reduce_rows(data, count, row_stride, n, window, highs, lows, outside);
-        if (result_type == PARSUM_FLOAT64 && all_sure(highs, lows, outside, count, result)) {
+        const int bad = type->kernels->reduce_rows(data, count, row_stride, n, window, sums, highs,
+                                                   lows, outside);
+        if (result_type == PARSUM_FLOAT64 && !bad) {
+            memcpy(result, sums, count * sizeof *sums);
             data += (ptrdiff_t)count * row_stride;
             result += count * sizeof(double);
             rows -= count;

@@ -708,7 +708,10 @@ static void lay_out(parsum_job *job, size_t block)
             most = fits < most ? fits : most;
         }
         job->inner = job->plain ? width : job->outputs;
-        while (most > 64 && job->outputs / most < 4 * workers)
+        /* Whole rows are read faster; they are cut only if segments cannot give all workers work.
+         */
+        while (most > 64 && workers > 1 && job->outputs / most < 4 * workers &&
+               workers * job->outputs * job->reduction->state_size > STATES_BYTES)
             most /= 2;
         job->tile = job->inner < most ? job->inner : most;
     } else {

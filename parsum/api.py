@@ -21,7 +21,10 @@ from parsum.reduction import (
     Reduction,
     View,
     find,
+    lean_rows,
     reduce_float64,
+    reduce_lean,
+    reduce_small,
     type_of,
 )
 
@@ -36,6 +39,8 @@ _LONGDOUBLE = np.dtype(np.longdouble)
 SMALL_BYTES = 1 << 20
 _ndarray = np.ndarray
 _float64 = np.float64
+_empty = np.empty
+_LEAN_SUMS = lean_rows("sum")
 
 SUPPORTED = "bool, integers, floats, complex numbers and timedelta64"
 
@@ -139,18 +144,25 @@ def parallel_sum(
         and keepdims is False
         and initial is _NO_VALUE
         and where is True
-        and method == "exact"
+        and type(method) is str
         and (progress is None or progress is False)
         and executor is None
         and (workers is None or (type(workers) is int and (workers > 0 or workers == -1)))
+        and a.nbytes <= SMALL_BYTES
     ):
-        if a.dtype is _FLOAT64 and a.nbytes <= SMALL_BYTES:
+        if a.dtype is _FLOAT64 and method == "exact":
             try:
                 value = reduce_float64(a)
             except (ValueError, BufferError):
                 value = np.nan  # not contiguous
             if value - value == 0:  # else there may be something to report
                 return _float64(value)
+        else:
+            row = _LEAN_SUMS.get((a.dtype, method))
+            if row is not None:
+                small = _empty((), row[2])
+                if reduce_lean(row[0], a, row[1], small) == 0:
+                    return small[()]
     return _reduce(
         "sum", a, axis, dtype, out, keepdims, initial, where, workers, method, executor, progress
     )
@@ -206,7 +218,7 @@ def _reduce(
     for other in (array, where, mask):
         if direct and other is not None and np.may_share_memory(out, other):
             direct = False
-    result = out if direct else np.empty(shape, result_dtype)
+    result: Array = out if direct and out is not None else np.empty(shape, result_dtype)
     flags = 0
     if result.size:
         kept = result.reshape(kept_shape) if not keepdims else _drop_axes(result, axes)
@@ -295,9 +307,25 @@ def _run(
     reduction = find(operation, method, kernel_type, type_of(result_dtype))
     if reduction is None:
         raise TypeError(f"dtype must be one that {array.dtype} sums up to, got {result.dtype}")
+    plain = where is None and mask is None and start is None and parts is None
+    if (
+        plain
+        and result.ndim == 0
+        and array.nbytes <= SMALL_BYTES
+        and element == kernel_type
+        and dtype.isnative
+        and result_dtype.isnative
+        and array.flags.c_contiguous
+        and array.flags.aligned
+        and (progress is None or progress is False)
+    ):
+        return reduce_small(reduction, array, result)
     plan = Plan(array, axes, result, where, mask, parts)
     view = View(
-        *plan.addresses,
+        data=plan.addresses[0],
+        where=plan.addresses[1],
+        mask=plan.addresses[2],
+        result=plan.addresses[3],
         kept=len(plan.kept),
         reduced=len(plan.reduced),
         dims=plan.rows(),
@@ -325,7 +353,7 @@ def _initial_state(operation: str, method: str, kernel_type: int, start: Array) 
     """Return the state of one number, of the kind that the kernel's elements make."""
     number = start.astype(start.dtype.newbyteorder("=")).reshape(1)
     if kernel_type == type_of(_LONGDOUBLE):
-        parts = number.astype(_LONGDOUBLE)
+        parts: Array = number.astype(_LONGDOUBLE)
     elif number.dtype.kind == "f":
         # A longdouble is two doubles; anything smaller is one.
         with np.errstate(all="ignore"):
@@ -361,27 +389,30 @@ def _result_dtype(
     operation: str, dtype: np.dtype[Any], wanted: Any, out: Array | None
 ) -> np.dtype[Any]:
     """Return NumPy's result dtype: its own rules find it, on an empty array."""
+    native: np.dtype[Any] = dtype.newbyteorder("=")
     if wanted is None and out is None:
         if dtype.kind in "bi" and dtype.itemsize < _INT64.itemsize:
             return _INT64
         if dtype.kind == "u" and dtype.itemsize < _UINT64.itemsize:
             return _UINT64
-        return dtype.newbyteorder("=")
+        return native
     if wanted is None:
         assert out is not None
         if dtype.kind == "m":
-            return dtype.newbyteorder("=")
+            return native
         _check_dtype(out.dtype, "out")
         if out.dtype.kind == "m":
             raise TypeError(f"out must be of a type that {dtype} can be cast to, got {out.dtype}")
-        return out.dtype
+        wanted_by_out: np.dtype[Any] = out.dtype
+        return wanted_by_out
     try:
         wanted_dtype = np.dtype(wanted)
     except TypeError as error:
         raise TypeError(f"dtype must be a data type, got {wanted!r}: {error}") from None
     _check_dtype(wanted_dtype, "dtype")
-    probe = np.add.reduce(np.empty(0, dtype.newbyteorder("=")), dtype=wanted)
-    return probe.dtype  # type: ignore[no-any-return]
+    probe: Any = np.add.reduce(np.empty(0, native), dtype=wanted)
+    result: np.dtype[Any] = probe.dtype
+    return result
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -487,7 +518,7 @@ def _masked_result(
     """Mask the results that had no unmasked element to take in, as numpy.ma does."""
     nothing: Any = np.ma.nomask
     if mask is not None:
-        nothing = np.logical_and.reduce(mask, axis=axes, keepdims=keepdims)
+        nothing = np.all(mask, axis=axes, keepdims=keepdims)
     if out is not None:
         if isinstance(out, np.ma.MaskedArray):
             out[...] = np.ma.array(result, mask=nothing)

@@ -189,6 +189,7 @@ def check(code: int) -> int:
 # ---- the lean path: one C call for a small contiguous array ----
 
 _from_buffer = ffi.from_buffer
+_reduce = lib.parsum_reduce
 _reduce_float64 = lib.parsum_reduce_float64
 _FLOAT64_SUM = lib.parsum_find(b"sum", b"exact", lib.PARSUM_FLOAT64, lib.PARSUM_FLOAT64)
 
@@ -197,6 +198,29 @@ def reduce_float64(array: np.ndarray[Any, Any]) -> float:
     """Return the exact sum of a C-contiguous float64 array; ValueError if it is not contiguous."""
     data = _from_buffer(array)
     return _reduce_float64(_FLOAT64_SUM, data, array.size)  # type: ignore[no-any-return]
+
+
+def lean_rows(operation: str) -> dict[tuple[np.dtype[Any], str], tuple[Any, int, np.dtype[Any]]]:
+    """Return row, result type number and result dtype for each dtype that has a lean path."""
+    table = {}
+    for dtype, element in TYPES.items():
+        wide = {"b": np.int64, "i": np.int64, "u": np.uint64}.get(dtype.kind, dtype)
+        result = np.dtype(wide)
+        for method in METHODS:
+            reduction = find(operation, method, element, TYPES[result])
+            if reduction is not None:
+                table[dtype, method] = (reduction.row, TYPES[result], result)
+    return table
+
+
+def reduce_lean(
+    row: Any, array: np.ndarray[Any, Any], number: int, result: np.ndarray[Any, Any]
+) -> int:
+    """Reduce a C-contiguous array to a 0-d one; return its flags, -1 if not contiguous."""
+    try:
+        return _reduce(row, _from_buffer(array), array.size, number, _from_buffer(result))  # type: ignore[no-any-return]
+    except (ValueError, BufferError):
+        return -1
 
 
 def reduce_small(
