@@ -136,6 +136,21 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
     vec_i64 most = {0}, floors, out = {0};
     vec_f64 high, low, high_start, low_start, v;
     const char *q = p;
+    if (rows <= 2) {
+        /* IEEE addition itself: the exact sum of two, rounded once. */
+        vec_f64 first, second = {0};
+        NAME(load_any)(&first, (const ELEMENT *)p);
+        if (rows == 2)
+            NAME(load_any)(&second, (const ELEMENT *)(p + row_stride));
+        const vec_f64 sum = first + second;
+        out = (vec_i64)(((vec_i64)sum & INT64_MAX) >= (int64_t)INFINITY_BITS);
+        *bad |= out | (vec_i64)(sum == 0);
+        memcpy(sums, &sum, sizeof sum);
+        memcpy(highs, &first, sizeof first);
+        memcpy(lows, &second, sizeof second);
+        memcpy(outside, &out, sizeof out);
+        return;
+    }
     for (size_t r = 0; r < rows; r++, q += row_stride) {
         NAME(load_any)(&v, (const ELEMENT *)q);
         const vec_i64 bits = (vec_i64)v & INT64_MAX, more = bits > most;

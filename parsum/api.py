@@ -160,7 +160,7 @@ def parallel_sum(
         else:
             row = _LEAN_SUMS.get((a.dtype, method))
             if row is not None:
-                small = _empty((), row[2])
+                small = _empty((), row[2] or a.dtype)
                 if reduce_lean(row[0], a, row[1], small) == 0:
                     return small[()]
     return _reduce(

@@ -200,16 +200,19 @@ def reduce_float64(array: np.ndarray[Any, Any]) -> float:
     return _reduce_float64(_FLOAT64_SUM, data, array.size)  # type: ignore[no-any-return]
 
 
-def lean_rows(operation: str) -> dict[tuple[np.dtype[Any], str], tuple[Any, int, np.dtype[Any]]]:
-    """Return row, result type number and result dtype for each dtype that has a lean path."""
+def lean_rows(operation: str) -> dict[tuple[Any, str], tuple[Any, int, Any]]:
+    """Return row, result type number and result dtype for each dtype that has a lean path.
+
+    The dtype is None where it is that of the array: equal ones (int64 and longlong) may differ.
+    """
     table = {}
     for dtype, element in TYPES.items():
-        wide = {"b": np.int64, "i": np.int64, "u": np.uint64}.get(dtype.kind, dtype)
-        result = np.dtype(wide)
+        wide = dtype.kind in "biu" and dtype.itemsize < 8
+        result = np.dtype(np.uint64 if dtype.kind == "u" else np.int64) if wide else dtype
         for method in METHODS:
             reduction = find(operation, method, element, TYPES[result])
             if reduction is not None:
-                table[dtype, method] = (reduction.row, TYPES[result], result)
+                table[dtype, method] = (reduction.row, TYPES[result], result if wide else None)
     return table
 
 

@@ -1,0 +1,254 @@
+"""Times contestants side by side in one process and tells bounds that are met from others.
+
+For every row the contestants take turns, in a new order every round, after a warm-up, so that
+whatever else the machine does meets them alike. Ratios are of the least times. What CPU time other
+processes took meanwhile is told too: two workers cannot be timed while somebody has a CPU.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import statistics
+import time
+import timeit
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import parsum
+
+#: A sample of a short call is as many calls as take this many seconds.
+SAMPLE_SECONDS = 1e-3
+#: Less than this much below its bound, a ratio is "close": the machine's noise is as large.
+CLOSE = 0.03
+#: A row is disturbed if other processes took more than so many CPUs.
+DISTURBED = 0.1
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`subject` is to be at least `factor` times as fast as `against`, or in GB/s if that is None.
+
+    With `ceiling`, no more than 0.95 of that contestant's speed is asked for.
+    """
+
+    subject: str
+    factor: float
+    against: str | None
+    ceiling: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: an array, the contestants that sum it, and what is to be reached."""
+
+    group: str
+    name: str
+    data: Callable[[], np.ndarray]
+    contestants: tuple[str, ...]
+    bounds: tuple[Bound, ...] = ()
+    axis: int | None = None
+    effort: float = 1
+
+
+@dataclass(frozen=True)
+class Timing:
+    least: float
+    median: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to time a row: so many seconds, but at least so many rounds."""
+
+    seconds: float
+    rounds: int
+
+    def __mul__(self, factor: float) -> Effort:
+        return Effort(self.seconds * factor, self.rounds)
+
+
+def busy_seconds() -> float | None:
+    """CPU seconds that other processes have taken since the machine started; None if not known."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+    ticks = user + nice + system + irq + softirq + steal
+    own = os.times()
+    return ticks / os.sysconf("SC_CLK_TCK") - own.user - own.system
+
+
+def measure(
+    calls: Mapping[str, Callable[[], Any]], effort: Effort, settle: Mapping[str, float]
+) -> tuple[dict[str, Timing], float | None]:
+    """Time the calls in turns; return also how many CPUs other processes took meanwhile."""
+    timers, loops = {}, {}
+    for name, call in calls.items():
+        call()
+        timers[name] = timeit.Timer(call)
+        once = min(timers[name].timeit(1) for _ in range(2))
+        loops[name] = max(1, int(SAMPLE_SECONDS / max(once, 1e-7)))
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffle = list(calls), random.Random(0).shuffle
+    before, start = busy_seconds(), time.perf_counter()
+    done = 0
+    while done < effort.rounds or time.perf_counter() < start + effort.seconds:
+        done += 1
+        for name in order:
+            samples[name].append(timers[name].timeit(loops[name]) / loops[name])
+            if name in settle:
+                time.sleep(settle[name])
+        shuffle(order)  # nobody always comes after the same one
+    after, wall = busy_seconds(), time.perf_counter() - start
+    others = None if before is None or after is None else max(0.0, (after - before) / wall)
+    timings = {
+        name: Timing(min(times), statistics.median(times), len(times))
+        for name, times in samples.items()
+    }
+    return timings, others
+
+
+def wait_for_peace(until: float) -> None:
+    """Wait, until that time at most, for a second in which others leave the CPUs alone."""
+    while time.perf_counter() < until:
+        before = busy_seconds()
+        time.sleep(1)
+        after = busy_seconds()
+        if before is None or after is None or after - before <= DISTURBED:
+            return
+
+
+def measure_in_peace(
+    calls: Mapping[str, Callable[[], Any]],
+    effort: Effort,
+    settle: Mapping[str, float],
+    until: float,
+) -> tuple[dict[str, Timing], float | None]:
+    """Measure again, until that time, while others take CPU time; keep the least disturbed."""
+    wait_for_peace(until)
+    best, others = measure(calls, effort, settle)
+    while others is not None and others > DISTURBED and time.perf_counter() < until:
+        wait_for_peace(until)
+        timings, now = measure(calls, effort, settle)
+        if now is not None and now < others:
+            best, others = timings, now
+    return best, others
+
+
+@dataclass(frozen=True)
+class Verdict:
+    bound: Bound
+    ratio: float
+    needed: float
+    note: str
+
+    @property
+    def word(self) -> str:
+        if self.ratio >= self.needed:
+            return "yes"
+        return "close" if self.ratio >= self.needed * (1 - CLOSE) else "NO"
+
+
+def judge(bound: Bound, timings: Mapping[str, Timing], nbytes: int) -> Verdict | None:
+    """Hold the bound against the timings; None if one of its contestants is left out."""
+    subject = timings.get(bound.subject)
+    if subject is None:
+        return None
+    if bound.against is None:
+        ratio = nbytes / subject.least / 1e9
+        return Verdict(bound, ratio, bound.factor, f">= {bound.factor:g} GB/s")
+    against = timings.get(bound.against)
+    if against is None:
+        return None
+    ratio, needed = against.least / subject.least, bound.factor
+    note = f">= {needed:g} x {bound.against}"
+    ceiling = timings.get(bound.ceiling) if bound.ceiling else None
+    if ceiling is not None:
+        allowed = against.least / ceiling.least
+        if 0.95 * allowed < needed:
+            needed = 0.95 * allowed
+            note = f">= {needed:.2f} x {bound.against} (memory allows {allowed:.2f})"
+    return Verdict(bound, ratio, needed, note)
+
+
+# ---- what a person reads ----
+
+HEADER = (
+    f"{'':44}{'':20}{'min ms':>10}{'median ms':>11}{'GB/s':>8}{'x np.sum':>10}{'x read':>8}  bound"
+)
+
+
+def lines(
+    row: Row,
+    timings: Mapping[str, Timing],
+    verdicts: list[Verdict],
+    nbytes: int,
+    others: float | None,
+) -> list[str]:
+    """Write a row: a line for each contestant, with the bounds that it is held to."""
+    result = []
+    title = row.name
+    for name, timing in timings.items():
+        read = timings.get("read 2" if name.endswith(" 2") else "read 1")
+        reference = timings.get("np.sum")
+        cells = [
+            f"{title:44}{name:20}",
+            f"{timing.least * 1e3:10.{3 if timing.least > 1e-3 else 5}f}",
+            f"{timing.median * 1e3:11.{3 if timing.least > 1e-3 else 5}f}",
+            f"{nbytes / timing.least / 1e9:8.2f}",
+            f"{reference.least / timing.least:10.2f}" if reference else f"{'':10}",
+            f"{read.least / timing.least:8.2f}" if read else f"{'':8}",
+        ]
+        own = [verdict for verdict in verdicts if verdict.bound.subject == name]
+        text = "".join(cells)
+        if own:
+            for verdict in own:
+                result.append(f"{text}  {verdict.note}: {verdict.ratio:.2f} {verdict.word}")
+                text = " " * len(text)
+        else:
+            result.append(text)
+        title = ""
+    if others is not None and others > DISTURBED:
+        result.append(f"    disturbed: other processes took {others:.1f} CPUs meanwhile")
+    return result
+
+
+def machine(packages: tuple[str, ...]) -> dict[str, Any]:
+    """Describe the machine and the versions."""
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:
+        allowed = os.cpu_count() or 1
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    versions["parsum"] = parsum.__version__
+    return {
+        "cpu": model,
+        "cpus of the machine": os.cpu_count(),
+        "cpus allowed": allowed,
+        "system": f"{platform.system()} {platform.machine()}",
+        "load before": [round(load, 2) for load in os.getloadavg()],
+        "parsum.cpu_level": parsum.cpu_level(),
+        "versions": versions,
+    }

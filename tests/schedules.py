@@ -1,0 +1,39 @@
+"""Runs reductions by any number of workers in a chosen order, in one thread and so repeatably.
+
+Threads seldom meet at the places where they could go wrong. Here every worker takes a part of the
+work, stops after the least that it can do at a time, and lets another one go on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from parsum import engine
+from parsum.reduction import DONE, Job, Reduction, View
+
+
+@contextmanager
+def scheduled(workers: int, block: int, seed: int) -> Iterator[list[int]]:
+    """Within, parallel_sum works in turns; yields a list of how many turns each job took.
+
+    `block` is the size of a unit of work in bytes, which decides how finely slices are cut.
+    """
+    turns: list[int] = []
+    order = random.Random(seed)
+
+    def run(reduction: Reduction, view: View, nbytes: int, keep: object, *_: object) -> int:
+        job = Job(reduction, view, workers, block, keep)
+        active = list(range(workers))
+        count = 0
+        while active:
+            order.shuffle(active)
+            count += len(active)
+            active = [k for k in active if job.work(k, -1) != DONE]
+        turns.append(count)
+        return job.finish()
+
+    with mock.patch.object(engine, "run", run):
+        yield turns

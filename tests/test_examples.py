@@ -1,0 +1,169 @@
+"""The examples and the benchmark run as programs and print what they promise."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from children import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(
+    script: str, *args: object, status: int = 0, **env: str
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / script), *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(**env),
+        check=False,
+    )
+    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def values(output: str, label: str) -> list[str]:
+    """The words in the line that begins with a label; two spaces or a colon end a label."""
+    (rest,) = re.findall(rf"^ *{re.escape(label)}(?:  |(?<=:) )(.*)$", output, re.MULTILINE)
+    return rest.split()
+
+
+# ---- quickstart ----
+
+
+def test_quickstart():
+    output = run("examples/quickstart.py").stdout
+    a = np.random.default_rng(0).standard_normal((1000, 4000))
+    total = repr(math.fsum(a.flat))
+    assert values(output, "the sum:") == [total]
+    assert values(output, "along an axis:") == ["(4000,)", total]
+    assert values(output, "1, 2 and 7 workers:") == [total] * 3
+    assert values(output, "where positive:") == [repr(math.fsum(a[a > 0]))]
+    assert values(output, "1e308 + 1e308 - 1e308:") == ["1e+308"]
+    assert values(output, "limited to:")[0] == "1"
+    assert values(output, "progress:")[0] == "100%"
+    assert "does not fit int64" in output
+
+
+# ---- wrong_sums ----
+
+
+def test_wrong_sums():
+    output = run("examples/wrong_sums.py").stdout
+    table = re.findall(r"^ +(\d+) +(\S+) +(\S+)$", output, re.MULTILINE)
+    assert [int(threads) for threads, _, _ in table] == [1, 2, 3, 4, 8]
+    assert len({naive for _, naive, _ in table}) > 1
+    assert "1.0" not in {naive for _, naive, _ in table}
+    assert {exact for _, _, exact in table} == {"1.0"}
+    assert values(output, "math.fsum (slow)") == ["1.0"]
+    assert values(output, "np.sum") != ["1.0"]
+
+    true = [float(mean) for mean in values(output, "the true means")]
+    by_rows = values(output, "parsum, by rows")
+    assert by_rows == values(output, "parsum, by columns")
+    assert [float(mean) for mean in by_rows] == pytest.approx(true, abs=3e-6)  # float32
+    numpy_means = values(output, "np.sum, by rows in memory"), values(output, "np.sum, by columns")
+    assert numpy_means[0] != numpy_means[1]
+    assert [float(mean) for mean in numpy_means[0]] != pytest.approx(true, abs=5e-5)
+
+
+# ---- sum_npy ----
+
+
+def test_sum_npy_makes_data_sums_it_and_removes_it(tmp_path):
+    # longer than a chunk of its writing, and not a multiple
+    done = run("examples/sum_npy.py", "--bytes", 20_000_000, TMPDIR=str(tmp_path))
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal(20_000_000 // 8)
+    assert values(done.stdout, "parallel_sum")[0] == repr(math.fsum(a))
+    assert values(done.stdout, "np.sum")[0] == repr(float(np.sum(a)))
+    assert "shape (2500000,)" in done.stdout
+    assert re.search(r"100%\|.*20\.0M/20\.0M", done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sum_npy_sums_a_file_and_keeps_it(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([[1e16, 1.0], [1.0, -1e16], [1.0, 0.0]]))
+    output = run("examples/sum_npy.py", path, "--workers", 2).stdout
+    assert "float64, shape (3, 2)" in output
+    assert values(output, "parallel_sum")[0] == "3.0"
+    off = float(np.sum(np.load(path))) - 3.0
+    assert off != 0
+    assert f"np.sum is off by {abs(off) / 2**-51:.6g} units" in output
+    assert path.exists()
+
+
+def test_sum_npy_takes_other_dtypes(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.arange(10))
+    output = run("examples/sum_npy.py", path).stdout
+    assert values(output, "parallel_sum")[0] == "45"
+    assert "np.sum gives the same" in output
+
+
+def test_sum_npy_says_what_is_wrong_with_a_file(tmp_path):
+    def message(name, *args):
+        stderr = run("examples/sum_npy.py", tmp_path / name, *args, status=1).stderr
+        assert "Traceback" not in stderr
+        assert f"{tmp_path / name}" in stderr
+        return stderr
+
+    assert "No such file" in message("absent.npy")
+    (tmp_path / "text.npy").write_text("1 2 3\n" * 10)
+    assert "magic string is not correct" in message("text.npy")
+    np.save(tmp_path / "words.npy", np.array(["one", "two"]))
+    assert "got dtype <U3" in message("words.npy")
+    np.save(tmp_path / "short.npy", np.ones(1000))
+    with (tmp_path / "short.npy").open("r+b") as file:
+        file.truncate(1000)
+    assert "mmap length is greater than file size" in message("short.npy")
+    np.save(tmp_path / "good.npy", np.ones(10))
+    assert "workers must be -1 or at least 1, got 0" in message("good.npy", "--workers", 0)
+
+
+@pytest.mark.parametrize("args", [("--bytes", "7"), ("a.npy", "--bytes", "800")])
+def test_sum_npy_refuses_sizes_that_make_no_sense(args):
+    assert "--bytes" in run("examples/sum_npy.py", *args, status=2).stderr
+
+
+# ---- benchmarks/sum.py, quick: that it works, not how fast anything is ----
+
+
+def test_the_benchmark_prints_a_table_and_writes_json(tmp_path):
+    path = tmp_path / "figures.json"
+    pattern = r"^(main/|dtypes/int8|axis/float64 .*, 3\)|small/float64, 1 element|memory/)"
+    done = run("benchmarks/sum.py", "--quick", "--only", pattern, "--json", path)
+    content = json.loads(path.read_text())
+    rows = {f"{row['group']}/{row['row']}": row for row in content["rows"]}
+    assert list(rows) == [
+        "main/float64 normal",
+        "dtypes/int8",
+        "axis/float64 (699050, 3) axis=0",
+        "axis/float64 (699050, 3) axis=1",
+        "small/float64, 1 element",
+    ]
+    for name, row in rows.items():
+        assert name.split("/")[1] in done.stdout
+        assert {"np.sum"} < set(row["seconds"])
+        assert all(0 < t["least"] <= t["median"] for t in row["seconds"].values())
+        for bound in row["bounds"]:
+            assert (bound["met"] == "yes") == (bound["ratio"] >= bound["needed"])
+        assert row["bounds"]
+    assert content["quick"] is True
+    assert content["machine"]["versions"]["numpy"] == np.__version__
+    if sys.platform.startswith("linux"):
+        assert content["peaks"]["control: a copy of the array"] > 0.9 * 2**24
+
+
+def test_the_benchmark_refuses_a_pattern_that_matches_nothing():
+    assert "--only" in run("benchmarks/sum.py", "--only", "nothing", status=2).stderr
