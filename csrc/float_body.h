@@ -78,54 +78,7 @@ INLINE void sum_interleaved(const vec_i64 *sums, unsigned columns, int64_t *out)
         out[l & (columns - 1)] += sums[l / LANES][l % LANES];
 }
 
-static int window_block_f64(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
-                            int64_t *lo)
-{
-    const double *p = data;
-    const int64_t floor_bits = window_floor(window);
-    const vec_i64 floors = floor_bits - (vec_i64){0};
-    const vec_f64 high_start = window_high(floor_bits) - (vec_f64){0};
-    const vec_f64 low_start = window_low(floor_bits) - (vec_f64){0};
-    vec_f64 high[ACCUMULATORS], low[ACCUMULATORS];
-    vec_i64 outside = {0};
-    for (int j = 0; j < ACCUMULATORS; j++) {
-        high[j] = high_start;
-        low[j] = low_start;
-    }
-    size_t i = 0;
-    for (; i + GROUP <= n; i += GROUP) {
-#pragma GCC unroll 4
-        for (int j = 0; j < ACCUMULATORS; j++) {
-            vec_f64 v;
-            load_f64(&v, p + i + j * LANES);
-            fold(&v, &floors, &high[j], &low[j], &outside);
-        }
-    }
-    if (i < n) {
-        double tail[GROUP] = {0};
-        memcpy(tail, p + i, (n - i) * sizeof *p);
-#pragma GCC unroll 4
-        for (int j = 0; j < ACCUMULATORS; j++) {
-            vec_f64 v;
-            load_f64(&v, tail + j * LANES);
-            fold(&v, &floors, &high[j], &low[j], &outside);
-        }
-    }
-    int64_t any = 0;
-    for (int l = 0; l < LANES; l++)
-        any |= outside[l];
-    if (any & WINDOW_OUTSIDE)
-        return 1;
-    vec_i64 sums[ACCUMULATORS];
-    for (int j = 0; j < ACCUMULATORS; j++)
-        sums[j] = (vec_i64)high[j] - (vec_i64)high_start;
-    sum_interleaved(sums, columns, hi);
-    for (int j = 0; j < ACCUMULATORS; j++)
-        sums[j] = (vec_i64)low[j] - (vec_i64)low_start;
-    sum_interleaved(sums, columns, lo);
-    return 0;
-}
-
+/* As fold, but of what is in the window; `below` becomes the largest magnitude under its floor. */
 INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, vec_f64 *high, vec_f64 *low,
                       vec_i64 *below)
 {
@@ -140,49 +93,67 @@ INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, vec_f64 *hi
     *high = sum;
 }
 
-static int64_t peel(const double *p, size_t n, int window, unsigned columns, int64_t *hi,
-                    int64_t *lo)
+INLINE void fold_group(const double *p, const int peels, const vec_i64 *floors, vec_f64 *high,
+                       vec_f64 *low, vec_i64 *seen)
+{
+#pragma GCC unroll 4
+    for (int j = 0; j < ACCUMULATORS; j++) {
+        vec_f64 v;
+        load_f64(&v, p + j * LANES);
+        if (peels)
+            peel_fold(&v, floors, &high[j], &low[j], seen);
+        else
+            fold(&v, floors, &high[j], &low[j], seen);
+    }
+}
+
+/* Both kinds of block. Peels or not, the sums are added unless `seen` says that an element was
+ * outside; returns what was seen, the largest of it if peeling, else all bits of it. */
+INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels, unsigned columns,
+                          int64_t *hi, int64_t *lo)
 {
     const int64_t floor_bits = window_floor(window);
     const vec_i64 floors = floor_bits - (vec_i64){0};
     const vec_f64 high_start = window_high(floor_bits) - (vec_f64){0};
     const vec_f64 low_start = window_low(floor_bits) - (vec_f64){0};
     vec_f64 high[ACCUMULATORS], low[ACCUMULATORS];
-    vec_i64 below = {0};
+    vec_i64 seen = {0}, sums[ACCUMULATORS];
     for (int j = 0; j < ACCUMULATORS; j++) {
         high[j] = high_start;
         low[j] = low_start;
     }
     size_t i = 0;
-    for (; i + GROUP <= n; i += GROUP) {
-#pragma GCC unroll 4
-        for (int j = 0; j < ACCUMULATORS; j++) {
-            vec_f64 v;
-            load_f64(&v, p + i + j * LANES);
-            peel_fold(&v, &floors, &high[j], &low[j], &below);
-        }
-    }
+    for (; i + GROUP <= n; i += GROUP)
+        fold_group(p + i, peels, &floors, high, low, &seen);
     if (i < n) {
         double tail[GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-#pragma GCC unroll 4
-        for (int j = 0; j < ACCUMULATORS; j++) {
-            vec_f64 v;
-            load_f64(&v, tail + j * LANES);
-            peel_fold(&v, &floors, &high[j], &low[j], &below);
-        }
+        fold_group(tail, peels, &floors, high, low, &seen);
     }
-    vec_i64 sums[ACCUMULATORS];
+    int64_t result = 0;
+    for (int l = 0; l < LANES; l++)
+        result = !peels ? result | seen[l] : seen[l] > result ? seen[l] : result;
+    if (!peels && (result & WINDOW_OUTSIDE))
+        return result;
     for (int j = 0; j < ACCUMULATORS; j++)
         sums[j] = (vec_i64)high[j] - (vec_i64)high_start;
     sum_interleaved(sums, columns, hi);
     for (int j = 0; j < ACCUMULATORS; j++)
         sums[j] = (vec_i64)low[j] - (vec_i64)low_start;
     sum_interleaved(sums, columns, lo);
-    int64_t most = 0;
-    for (int l = 0; l < LANES; l++)
-        most = below[l] > most ? below[l] : most;
-    return most;
+    return result;
+}
+
+static int window_block_f64(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
+                            int64_t *lo)
+{
+    return (fold_block(data, n, window, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
+}
+
+static int64_t peel(const double *p, size_t n, int window, unsigned columns, int64_t *hi,
+                    int64_t *lo)
+{
+    return fold_block(p, n, window, 1, columns, hi, lo);
 }
 
 INLINE void scatter_one(double value, int64_t *limbs)
