@@ -80,7 +80,10 @@ size_t parsum_leaf(void);
 /* The whole reduction of n contiguous, aligned elements by the calling thread alone. */
 int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n, int type,
                   void *result);
-/* The same for a result of type double. */
+/* The same for n pairs of elements, which give a pair of results; not for ordered reductions. */
+int parsum_reduce_pairs(const parsum_reduction *reduction, const void *data, size_t n, int type,
+                        void *result);
+/* As parsum_reduce, for a result of type double. */
 double parsum_reduce_float64(const parsum_reduction *reduction, const void *data, size_t n);
 
 /* One strided array, reduced along some axes. `dims` holds five rows of kept + reduced numbers:

@@ -134,6 +134,24 @@ int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n,
     return flags;
 }
 
+int parsum_reduce_pairs(const parsum_reduction *reduction, const void *data, size_t n, int type,
+                        void *result)
+{
+    _Alignas(STATE_ALIGNMENT) char states[2 * 1024];
+    const size_t item = parsum_type_size[reduction->element];
+    char *second = states + reduction->state_size;
+    if (reduction->ordered || !reduction->accumulate_columns || (uintptr_t)data % item)
+        return PARSUM_BAD_ARGUMENT;
+    environment outer = enter_environment();
+    reduction->identity(states);
+    reduction->identity(second);
+    reduction->accumulate_columns(states, data, n, (ptrdiff_t)(2 * item), 2);
+    int flags = reduction->finish(states, type, result);
+    flags |= reduction->finish(second, type, (char *)result + parsum_type_size[type]);
+    leave_environment(&outer);
+    return flags;
+}
+
 double parsum_reduce_float64(const parsum_reduction *reduction, const void *data, size_t n)
 {
     double result;

@@ -35,8 +35,9 @@ _BOOL = np.dtype(np.bool_)
 _FLOAT64 = np.dtype(np.float64)
 _LONGDOUBLE = np.dtype(np.longdouble)
 
-#: Arrays up to this many bytes take one C call, if they are contiguous and nothing is asked for.
-SMALL_BYTES = 1 << 20
+#: Arrays up to this many bytes take one C call, if they are contiguous and nothing is asked for: a
+#: second worker would not pay, and the call is too short to interrupt.
+SMALL_BYTES = 2 * engine.BYTES_PER_WORKER - 1
 _ndarray = np.ndarray
 _float64 = np.float64
 _empty = np.empty
@@ -160,8 +161,8 @@ def parallel_sum(
         else:
             row = _LEAN_SUMS.get((a.dtype, method))
             if row is not None:
-                small = _empty((), row[2] or a.dtype)
-                if reduce_lean(row[0], a, row[1], small) == 0:
+                small = _empty((), row[3] or a.dtype)
+                if reduce_lean(row[0], row[1], row[2], a, small) == 0:
                     return small[()]
     return _reduce(
         "sum", a, axis, dtype, out, keepdims, initial, where, workers, method, executor, progress

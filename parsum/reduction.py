@@ -190,6 +190,7 @@ def check(code: int) -> int:
 
 _from_buffer = ffi.from_buffer
 _reduce = lib.parsum_reduce
+_reduce_pairs = lib.parsum_reduce_pairs
 _reduce_float64 = lib.parsum_reduce_float64
 _FLOAT64_SUM = lib.parsum_find(b"sum", b"exact", lib.PARSUM_FLOAT64, lib.PARSUM_FLOAT64)
 
@@ -200,8 +201,8 @@ def reduce_float64(array: np.ndarray[Any, Any]) -> float:
     return _reduce_float64(_FLOAT64_SUM, data, array.size)  # type: ignore[no-any-return]
 
 
-def lean_rows(operation: str) -> dict[tuple[Any, str], tuple[Any, int, Any]]:
-    """Return row, result type number and result dtype for each dtype that has a lean path.
+def lean_rows(operation: str) -> dict[tuple[Any, str], tuple[Any, Any, int, Any]]:
+    """Return C function, row, result type and result dtype for each dtype with a lean path.
 
     The dtype is None where it is that of the array: equal ones (int64 and longlong) may differ.
     """
@@ -212,16 +213,23 @@ def lean_rows(operation: str) -> dict[tuple[Any, str], tuple[Any, int, Any]]:
         for method in METHODS:
             reduction = find(operation, method, element, TYPES[result])
             if reduction is not None:
-                table[dtype, method] = (reduction.row, TYPES[result], result if wide else None)
+                to = result if wide else None
+                table[dtype, method] = (_reduce, reduction.row, TYPES[result], to)
+    for part, pair in ((np.float32, np.complex64), (np.float64, np.complex128)):
+        element = TYPES[np.dtype(part)]
+        reduction = find(operation, "exact", element, element)
+        if reduction is not None:
+            table[np.dtype(pair), "exact"] = (_reduce_pairs, reduction.row, element, None)
     return table
 
 
 def reduce_lean(
-    row: Any, array: np.ndarray[Any, Any], number: int, result: np.ndarray[Any, Any]
+    function: Any, row: Any, number: int, array: np.ndarray[Any, Any], result: np.ndarray[Any, Any]
 ) -> int:
     """Reduce a C-contiguous array to a 0-d one; return its flags, -1 if not contiguous."""
     try:
-        return _reduce(row, _from_buffer(array), array.size, number, _from_buffer(result))  # type: ignore[no-any-return]
+        flags: int = function(row, _from_buffer(array), array.size, number, _from_buffer(result))
+        return flags
     except (ValueError, BufferError):
         return -1
 
