@@ -128,6 +128,10 @@ def _outlier(value: Callable[[Any], float]) -> Generator:
     return generate
 
 
+def _below_two(dtype: DTypeLike) -> float:
+    return float(np.nextafter(np.dtype(dtype).type(2), np.dtype(dtype).type(0)))
+
+
 def _edges(rng: np.random.Generator, n: int, dtype: DTypeLike) -> np.ndarray:
     """Magnitudes at both ends of a span of 2**16 to 2**64: where blocks are no longer simple."""
     _, least, over = FORMATS[np.dtype(dtype)]
@@ -167,10 +171,12 @@ def _steps(rng: np.random.Generator, n: int, dtype: DTypeLike) -> np.ndarray:
     sign = rng.choice([-1.0, 1.0])
     parts = [np.ldexp(rng.uniform(1, 2, min(n, int(rng.integers(1, 3000)))), base)]
     while sum(map(len, parts)) < n:
-        exponent = max(base + int(rng.choice([0, 1, 2, 3, 4, -19, -20, -21, -22, -28, -30])), least)
+        exponent = max(
+            base + int(rng.choice([0, 2, 3, 3, 4, 4, -19, -20, -21, -22, -28, -30])), least
+        )
         part = np.ldexp(rng.uniform(1, 2, int(rng.choice([700, 2048, 5000]))), exponent)
         if rng.random() < 0.7:
-            part[:] = np.ldexp(rng.choice([1.0, np.nextafter(2, 0)]), exponent)
+            part[:] = np.ldexp(rng.choice([1.0, _below_two(dtype)]), exponent)
         parts.append(part)
     return (sign * np.concatenate(parts)[:n]).astype(dtype)
 

@@ -322,13 +322,14 @@ def test_steps_up_and_down(dtype, sign, rise):
     """Blocks at both ends of, and just past, what the ranges chosen for the first block take."""
     _, least, over = FORMATS[np.dtype(dtype)]
     rng = np.random.default_rng(rise)
+    largest = float(np.nextafter(dtype(2), dtype(0)))
     for base in (least + 5, least // 2, 0, over // 2, over - 14):
         low = base - rng.choice([10, 19, 20, 21, 22, 27, 28, 29, 30, 31, 32])
         levels = [base, base + rise, low, base, base + rise, max(low, least)]
         parts = []
         for exponent in levels:
             part = np.ldexp(rng.uniform(1, 2, 5000), exponent)
-            part[::3] = np.ldexp(np.nextafter(2, 0), exponent)  # the largest that may be
+            part[::3] = np.ldexp(largest, exponent)  # the largest that may be
             part[1::3] = np.ldexp(1.0, exponent)  # the least
             parts.append(part)
         values = (sign * np.concatenate(parts)).astype(dtype)
