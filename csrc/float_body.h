@@ -78,13 +78,14 @@ INLINE void sum_interleaved(const vec_i64 *sums, unsigned columns, int64_t *out)
         out[l & (columns - 1)] += sums[l / LANES][l % LANES];
 }
 
-/* As fold, but of what is in the window; `below` becomes the largest magnitude under its floor. */
-INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, vec_f64 *high, vec_f64 *low,
-                      vec_i64 *below)
+/* As fold, but of what is in the window and not above `largest`; `below` becomes the largest
+ * magnitude under its floor. */
+INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, const vec_i64 *largest,
+                      vec_f64 *high, vec_f64 *low, vec_i64 *below)
 {
     const vec_i64 magnitude = (vec_i64)*all & INT64_MAX;
     const vec_i64 small = magnitude < *floor_bits;
-    const vec_i64 large = magnitude >= *floor_bits + ((int64_t)WINDOW_SPAN << 52);
+    const vec_i64 large = magnitude > *largest;
     const vec_f64 v = (vec_f64)((vec_i64)*all & ~(small | large));
     const vec_i64 more = small & (magnitude > *below);
     *below = (magnitude & more) | (*below & ~more);
@@ -93,15 +94,15 @@ INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, vec_f64 *hi
     *high = sum;
 }
 
-INLINE void fold_group(const double *p, const int peels, const vec_i64 *floors, vec_f64 *high,
-                       vec_f64 *low, vec_i64 *seen)
+INLINE void fold_group(const double *p, const int peels, const vec_i64 *floors,
+                       const vec_i64 *largest, vec_f64 *high, vec_f64 *low, vec_i64 *seen)
 {
 #pragma GCC unroll 4
     for (int j = 0; j < ACCUMULATORS; j++) {
         vec_f64 v;
         load_f64(&v, p + j * LANES);
         if (peels)
-            peel_fold(&v, floors, &high[j], &low[j], seen);
+            peel_fold(&v, floors, largest, &high[j], &low[j], seen);
         else
             fold(&v, floors, &high[j], &low[j], seen);
     }
@@ -109,14 +110,15 @@ INLINE void fold_group(const double *p, const int peels, const vec_i64 *floors, 
 
 /* Both kinds of block. Peels or not, the sums are added unless `seen` says that an element was
  * outside; returns what was seen, the largest of it if peeling, else all bits of it. */
-INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels, unsigned columns,
-                          int64_t *hi, int64_t *lo)
+INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels,
+                          int64_t largest_bits, unsigned columns, int64_t *hi, int64_t *lo)
 {
     const int64_t floor_bits = window_floor(window);
     const vec_i64 floors = floor_bits - (vec_i64){0};
     const vec_f64 high_start = window_high(floor_bits) - (vec_f64){0};
     const vec_f64 low_start = window_low(floor_bits) - (vec_f64){0};
     vec_f64 high[ACCUMULATORS], low[ACCUMULATORS];
+    const vec_i64 largest = largest_bits - (vec_i64){0};
     vec_i64 seen = {0}, sums[ACCUMULATORS];
     for (int j = 0; j < ACCUMULATORS; j++) {
         high[j] = high_start;
@@ -124,11 +126,11 @@ INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels
     }
     size_t i = 0;
     for (; i + GROUP <= n; i += GROUP)
-        fold_group(p + i, peels, &floors, high, low, &seen);
+        fold_group(p + i, peels, &floors, &largest, high, low, &seen);
     if (i < n) {
         double tail[GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_group(tail, peels, &floors, high, low, &seen);
+        fold_group(tail, peels, &floors, &largest, high, low, &seen);
     }
     int64_t result = 0;
     for (int l = 0; l < LANES; l++)
@@ -147,13 +149,13 @@ INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels
 static int window_block_f64(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
                             int64_t *lo)
 {
-    return (fold_block(data, n, window, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
+    return (fold_block(data, n, window, 0, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
 }
 
-static int64_t peel(const double *p, size_t n, int window, unsigned columns, int64_t *hi,
-                    int64_t *lo)
+static int64_t peel(const double *p, size_t n, int window, int64_t largest, unsigned columns,
+                    int64_t *hi, int64_t *lo)
 {
-    return fold_block(p, n, window, 1, columns, hi, lo);
+    return fold_block(p, n, window, 1, largest, columns, hi, lo);
 }
 
 INLINE void scatter_one(double value, int64_t *limbs)

@@ -66,10 +66,10 @@ typedef struct {
      * of `groups` is set for each 32 binades that have an element. */
     void (*bounds)(const double *data, size_t n, int64_t *largest, int64_t *least,
                    uint64_t *groups);
-    /* Like window_block, but leaves out what is not in the window, and returns the bits of the
-     * largest magnitude below it. */
-    int64_t (*peel)(const double *data, size_t n, int window, unsigned columns, int64_t *hi,
-                    int64_t *lo);
+    /* Like window_block, but leaves out what is below the window, or above `largest`, which is in
+     * it. Returns the bits of the largest magnitude below the window. */
+    int64_t (*peel)(const double *data, size_t n, int window, int64_t largest, unsigned columns,
+                    int64_t *hi, int64_t *lo);
     /* Adds finite elements data[0], data[step], ... to the limbs of a superaccumulator (exact.h),
      * in turn to two of them. */
     void (*scatter)(const double *data, size_t n, size_t step, int64_t *even, int64_t *odd);

@@ -89,7 +89,9 @@ static int try_window(exact_state *states, unsigned columns, const float_kernels
     return 1;
 }
 
-/* One window after the other, from the largest elements down. Subnormals are in none. */
+/* One window after the other, from the largest elements down. Subnormals are in none. The last
+ * window may reach up into the one before, as there is none below 2^-1022: `largest` keeps them
+ * apart. */
 #define PEELS 3 /* more passes take longer than adding the elements one by one */
 
 static void add_in_windows(exact_state *states, unsigned columns, const double *values, size_t n,
@@ -104,7 +106,7 @@ static void add_in_windows(exact_state *states, unsigned columns, const double *
             return;
         }
         int64_t hi[8] = {0}, lo[8] = {0};
-        largest = parsum_kernels()->peel(values, n, window, columns, hi, lo);
+        largest = parsum_kernels()->peel(values, n, window, largest, columns, hi, lo);
         for (unsigned j = 0; j < columns; j++)
             exact_add_window(&states[j], window, hi[j], lo[j]);
     }

@@ -165,20 +165,32 @@ def _integers(rng: np.random.Generator, n: int, dtype: DTypeLike) -> np.ndarray:
 
 
 def _steps(rng: np.random.Generator, n: int, dtype: DTypeLike) -> np.ndarray:
-    """Stretches of one sign, as large or as small as what an accumulator chosen before takes."""
+    """Blocks of one sign, then as large ones as the accumulator they chose takes, or larger.
+
+    Far smaller ones in between make it choose anew.
+    """
     _, least, over = FORMATS[np.dtype(dtype)]
     base = int(rng.integers(least + 1, over - 12))
-    sign = rng.choice([-1.0, 1.0])
-    parts = [np.ldexp(rng.uniform(1, 2, min(n, int(rng.integers(1, 3000)))), base)]
-    while sum(map(len, parts)) < n:
-        exponent = max(
-            base + int(rng.choice([0, 2, 3, 3, 4, 4, -19, -20, -21, -22, -28, -30])), least
-        )
-        part = np.ldexp(rng.uniform(1, 2, int(rng.choice([700, 2048, 5000]))), exponent)
+    low = max(base - int(rng.choice([18, 20, 22, 28, 30, 31, 32, 40])), least)
+    parts: list[np.ndarray] = [np.empty(0)]
+    for k in range(n):
+        exponent = [base, base + int(rng.integers(1, 6)), low][k % 3]
+        part = np.ldexp(rng.uniform(1, 2, int(rng.choice([700, 2048, 4096]))), exponent)
         if rng.random() < 0.7:
             part[:] = np.ldexp(rng.choice([1.0, _below_two(dtype)]), exponent)
         parts.append(part)
-    return (sign * np.concatenate(parts)[:n]).astype(dtype)
+        if sum(map(len, parts)) >= n:
+            break
+    return (rng.choice([-1.0, 1.0]) * np.concatenate(parts)[:n]).astype(dtype)
+
+
+def _ends(rng: np.random.Generator, n: int, dtype: DTypeLike) -> np.ndarray:
+    """A few magnitudes within a hundred binades of either end of the range of exponents."""
+    _, least, over = FORMATS[np.dtype(dtype)]
+    near = rng.integers(0, min(120, over - least - 2), int(rng.integers(2, 6)))
+    exponents = rng.choice(least + near if rng.random() < 0.7 else over - 2 - near, n)
+    fractions = rng.uniform(1, 2, n) if rng.random() < 0.5 else np.ones(n)
+    return (np.ldexp(fractions, exponents) * rng.choice([-1.0, 1.0], n)).astype(dtype)
 
 
 def _zeros_first(rng: np.random.Generator, n: int, dtype: DTypeLike) -> np.ndarray:
@@ -221,6 +233,7 @@ FINITE: dict[str, Generator] = {
     "integers": _integers,
     "zeros first": _zeros_first,
     "steps": _steps,
+    "ends": _ends,
     "patchwork": _patchwork,
 }
 FAMILIES: dict[str, Generator] = {

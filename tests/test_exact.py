@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -313,6 +314,23 @@ def test_workers_on_a_large_array(dtype, family):
     expected = expected_sum(values)
     for workers in [*range(1, 10), None, -1]:
         assert_same_bits(parallel_sum(values, workers=workers), expected, f"workers={workers}")
+
+
+@pytest.mark.parametrize("lowest", [-1074, -1060, 940])
+def test_three_magnitudes_near_the_ends(lowest):
+    """Where the range that an accumulator takes would reach beyond that of the exponents."""
+    exponents = range(lowest, lowest + 90, 3 if lowest == -1074 else 2)
+    triples = np.array(list(itertools.combinations(exponents, 3)))
+    triples = triples[triples.max(axis=1) < 1023]
+    values = np.ldexp(1.0, triples) * [1.0, -1.0, 1.0]
+    expected = np.array([math.fsum(v) for v in values.tolist()])
+    assert_same_bits(parallel_sum(values, axis=1), expected)
+    assert_same_bits(parallel_sum(np.ascontiguousarray(values.T), axis=0), expected)
+    for k in range(0, len(values), 7):
+        assert parallel_sum(values[k]) == expected[k], triples[k]
+    pairs = np.stack([values, -values], axis=-1).view(complex)[..., 0]
+    for k in range(0, len(values), 70):
+        assert parallel_sum(pairs[k]) == complex(expected[k], -expected[k]), triples[k]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
