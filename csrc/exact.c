@@ -7,8 +7,6 @@
 #include "kernels.h"
 #include "parsum.h"
 
-#define LIMB_EXPONENT (-1074)
-
 void parsum_exact_identity(exact_state *state)
 {
     memset(state, 0, offsetof(exact_state, limb));
@@ -42,15 +40,12 @@ static inline void reserve_limbs(exact_state *state, int n)
     state->limb_adds += n;
 }
 
-void parsum_exact_add_int128(exact_state *state, int128 value, int exponent)
+void parsum_limbs_add(int64_t *limb, int count, int128 value, unsigned position)
 {
-    if (value == 0)
-        return;
-    reserve_limbs(state, 1);
     int64_t sign = value < 0 ? -1 : 0;
     uint128 magnitude = value < 0 ? -(uint128)value : (uint128)value;
-    unsigned position = (unsigned)(exponent - LIMB_EXPONENT);
-    unsigned i = position >> 5, shift = position & 31;
+    int i = (int)(position >> 5);
+    unsigned shift = position & 31;
     /* 128 bits shifted by up to 31 touch five limbs, each piece below 2^32. */
     uint64_t pieces[5];
     uint64_t low = (uint64_t)magnitude, high = (uint64_t)(magnitude >> 64);
@@ -59,16 +54,22 @@ void parsum_exact_add_int128(exact_state *state, int128 value, int exponent)
     pieces[2] = ((uint64_t)(magnitude >> (64 - shift))) & 0xffffffff;
     pieces[3] = (high >> (32 - shift)) & 0xffffffff;
     pieces[4] = shift ? high >> (64 - shift) : 0;
-    /* The sum is below 2^2162, so a piece beyond the last limb is zero. */
-    for (unsigned k = 0; k < 5 && i + k < EXACT_LIMBS; k++)
-        state->limb[i + k] += ((int64_t)pieces[k] ^ sign) - sign;
+    /* The limbs have room for the sum, so a piece beyond the last one is zero. */
+    for (int k = 0; k < 5 && i + k < count; k++)
+        limb[i + k] += ((int64_t)pieces[k] ^ sign) - sign;
+}
+
+void parsum_exact_add_int128(exact_state *state, int128 value, int exponent)
+{
+    if (value == 0)
+        return;
+    reserve_limbs(state, 1);
+    parsum_limbs_add(state->limb, EXACT_LIMBS, value, (unsigned)(exponent - EXACT_EXPONENT));
 }
 
 void parsum_exact_flush(exact_state *state)
 {
-    /* |hi| < 2^62, so the sum is below 2^105: no overflow of 128 bits. */
-    int128 sum = (int128)((uint128)(int128)state->hi << (WINDOW_LO - WINDOW_HI)) + state->lo;
-    parsum_exact_add_int128(state, sum, state->window - WINDOW_LO);
+    parsum_exact_add_int128(state, exact_pending(state), state->window - WINDOW_LO);
     state->hi = 0;
     state->lo = 0;
     state->pending = 0;
@@ -171,10 +172,12 @@ void parsum_exact_restart(exact_state *state)
 
 void parsum_exact_combine(exact_state *state, const exact_state *other)
 {
+    state->count += other->count;
     state->seen |= other->seen;
     state->nan |= other->nan;
     state->plus_infinity |= other->plus_infinity;
     state->minus_infinity |= other->minus_infinity;
+    state->overflow |= other->overflow;
     if (other->pending) {
         if (state->pending &&
             (state->window != other->window || state->pending + other->pending > WINDOW_PENDING))
@@ -211,8 +214,7 @@ static format format_of(int type)
     }
 }
 
-/* `value` is a value of the type; only its representation changes. */
-static void store(int type, double value, void *result)
+void parsum_store(int type, double value, void *result)
 {
     switch (type) {
     case PARSUM_FLOAT16: {
@@ -245,10 +247,9 @@ static void store(int type, double value, void *result)
     }
 }
 
-/* Rounds magnitude * 2^exponent, plus something below one unit if `sticky`, half to even. The
- * result has at least `precision` bits of the magnitude or ends at the least subnormal, whichever
- * is coarser, so there is one rounding whatever the type. */
-static int round_magnitude(int negative, uint128 magnitude, int exponent, int sticky, int type,
+/* The result has at most `precision` bits of the magnitude and ends at the least subnormal or
+ * above, so there is one rounding whatever the type. */
+int parsum_round_magnitude(int negative, uint128 magnitude, int exponent, int sticky, int type,
                            void *result)
 {
     const format target = format_of(type);
@@ -259,7 +260,7 @@ static int round_magnitude(int negative, uint128 magnitude, int exponent, int st
         drop = target.least - exponent;
     if (drop > 0) {
         if (drop > top + 1) { /* below half of the least subnormal */
-            store(type, negative ? -0.0 : 0.0, result);
+            parsum_store(type, negative ? -0.0 : 0.0, result);
             return 0;
         }
         uint128 half = (uint128)1 << (drop - 1);
@@ -270,13 +271,13 @@ static int round_magnitude(int negative, uint128 magnitude, int exponent, int st
             magnitude++;
         high = (uint64_t)(magnitude >> 64), low = (uint64_t)magnitude;
         if (magnitude == 0) {
-            store(type, negative ? -0.0 : 0.0, result);
+            parsum_store(type, negative ? -0.0 : 0.0, result);
             return 0;
         }
         top = high ? 127 - __builtin_clzll(high) : 63 - __builtin_clzll(low);
     }
     if (top + exponent >= target.overflow) {
-        store(type, negative ? -(double)INFINITY : (double)INFINITY, result);
+        parsum_store(type, negative ? -(double)INFINITY : (double)INFINITY, result);
         return PARSUM_OVERFLOW;
     }
     /* From here on every step is exact: the magnitude has at most `precision` bits. */
@@ -296,18 +297,34 @@ static int round_magnitude(int negative, uint128 magnitude, int exponent, int st
     } else {
         value = double_of(low << (exponent + 1074));
     }
-    store(type, negative ? -value : value, result);
+    parsum_store(type, negative ? -value : value, result);
     return 0;
 }
 
 int parsum_round_int128(int128 sum, int exponent, int type, void *result)
 {
     if (sum == 0) {
-        store(type, 0.0, result);
+        parsum_store(type, 0.0, result);
         return 0;
     }
-    return round_magnitude(sum < 0, sum < 0 ? -(uint128)sum : (uint128)sum, exponent, 0, type,
-                           result);
+    return parsum_round_magnitude(sum < 0, sum < 0 ? -(uint128)sum : (uint128)sum, exponent, 0,
+                                  type, result);
+}
+
+int parsum_round_double(double value, int type, void *result)
+{
+    int exponent;
+    if (!isfinite(value) || value == 0 || type == PARSUM_FLOAT64 || type == PARSUM_LONGDOUBLE) {
+        parsum_store(type, value, result);
+        return 0;
+    }
+    if (type == PARSUM_FLOAT32) {
+        const float narrow = (float)value;
+        memcpy(result, &narrow, sizeof narrow);
+        return isinf(narrow) ? PARSUM_OVERFLOW : 0;
+    }
+    const double fraction = frexp(value, &exponent);
+    return parsum_round_int128((int128)ldexp(fraction, 53), exponent - 53, type, result);
 }
 
 static int round_limbs(int64_t *limb, int type, void *result)
@@ -328,7 +345,7 @@ static int round_limbs(int64_t *limb, int type, void *result)
     int taken = 0, i = top;
     for (; i >= 0 && taken < 4; i--, taken++)
         magnitude = (magnitude << 32) | (uint64_t)limb[i];
-    int exponent = LIMB_EXPONENT + 32 * (i + 1);
+    int exponent = EXACT_EXPONENT + 32 * (i + 1);
     if (i >= 0) {
         int free_bits = limb[top] >> 32 ? 0 : __builtin_clz((uint32_t)limb[top]);
         if (free_bits) {
@@ -340,32 +357,31 @@ static int round_limbs(int64_t *limb, int type, void *result)
             sticky = limb[i] != 0;
         if (magnitude == 0)
             return parsum_round_int128(0, 0, type, result);
-        return round_magnitude(negative, magnitude, exponent, sticky, type, result);
+        return parsum_round_magnitude(negative, magnitude, exponent, sticky, type, result);
     }
     if (magnitude == 0)
         return parsum_round_int128(0, 0, type, result);
-    return round_magnitude(negative, magnitude, exponent, 0, type, result);
+    return parsum_round_magnitude(negative, magnitude, exponent, 0, type, result);
 }
 
 int parsum_exact_finish(const exact_state *state, int type, void *result)
 {
     if (state->nan || (state->plus_infinity && state->minus_infinity)) {
-        store(type, (double)NAN, result);
+        parsum_store(type, (double)NAN, result);
         return state->nan ? 0 : PARSUM_INVALID;
     }
     if (state->plus_infinity || state->minus_infinity) {
-        store(type, state->plus_infinity ? (double)INFINITY : -(double)INFINITY, result);
+        parsum_store(type, state->plus_infinity ? (double)INFINITY : -(double)INFINITY, result);
         return 0;
     }
     if (state->seen == SEEN_ANY) {
-        store(type, -0.0, result);
+        parsum_store(type, -0.0, result);
         return 0;
     }
     if (!state->limbs_used) {
         if (!state->pending)
             return parsum_round_int128(0, 0, type, result);
-        int128 sum = (int128)((uint128)(int128)state->hi << (WINDOW_LO - WINDOW_HI)) + state->lo;
-        return parsum_round_int128(sum, state->window - WINDOW_LO, type, result);
+        return parsum_round_int128(exact_pending(state), state->window - WINDOW_LO, type, result);
     }
     exact_state copy = *state;
     if (copy.pending)

@@ -21,6 +21,7 @@ __extension__ typedef unsigned __int128 uint128;
 /* Bit 0 of limb 0 is the last bit of the least subnormal. The largest double ends at bit 2097,
  * 2^64 of them at bit 2161, in limb 67. */
 #define EXACT_LIMBS 68
+#define EXACT_EXPONENT (-1074)
 /* After carries are passed on |limb| < 2^32; an addition adds less than 2^53; 2^63 / 2^53 = 1024.
  */
 #define EXACT_LIMB_ADDS 1000
@@ -48,13 +49,15 @@ enum {
 
 typedef struct {
     int64_t hi, lo; /* pending sums of the window */
+    uint64_t count; /* elements, as whoever takes them in counts them: what a mean divides by */
     int32_t window;
     int32_t pending; /* how many sums hi and lo hold */
     int32_t limb_adds;
     uint8_t seen;
     uint8_t limbs_used; /* limbs are not even cleared before they are needed */
     uint8_t nan, plus_infinity, minus_infinity;
-    uint8_t unused[3];
+    uint8_t overflow; /* an infinity came of finite numbers, on their way here */
+    uint8_t unused[2];
     int64_t limb[EXACT_LIMBS];
 } exact_state;
 
@@ -83,11 +86,30 @@ void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, s
 /* Passes all bins on to the limbs. */
 void parsum_bins_flush(exact_state *state, exact_bins *bins);
 void parsum_exact_add_special(exact_state *state, double value);
+/* Adds value * 2^position to overlapping limbs: less than 2^32 to each of at most five. */
+void parsum_limbs_add(int64_t *limb, int count, int128 value, unsigned position);
 /* Adds value * 2^exponent, exponent >= -1074. */
 void parsum_exact_add_int128(exact_state *state, int128 value, int exponent);
 int parsum_exact_finish(const exact_state *state, int type, void *result);
 /* Writes the nearest value of the type to sum * 2^exponent. */
 int parsum_round_int128(int128 sum, int exponent, int type, void *result);
+/* Writes the nearest value of the type, half to even, to magnitude * 2^exponent, plus something
+ * below 2^exponent if `sticky`, which takes a magnitude of more bits than the type's significand.
+ * The magnitude is not zero. Returns PARSUM_OVERFLOW or 0. */
+int parsum_round_magnitude(int negative, uint128 magnitude, int exponent, int sticky, int type,
+                           void *result);
+/* Writes a value that the type has. */
+void parsum_store(int type, double value, void *result);
+
+/* The same for a double, infinity and NaN among them. */
+int parsum_round_double(double value, int type, void *result);
+
+/* The window's pending sum in units of 2^(window - WINDOW_LO): |hi| < 2^62, so it is below 2^105.
+ */
+static inline int128 exact_pending(const exact_state *state)
+{
+    return (int128)((uint128)(int128)state->hi << (WINDOW_LO - WINDOW_HI)) + state->lo;
+}
 
 /* Makes room for one more window sum of window w. */
 static inline void exact_window(exact_state *state, int window)

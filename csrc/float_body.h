@@ -94,13 +94,14 @@ INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, const vec_i
     *high = sum;
 }
 
-INLINE void fold_group(const double *p, const int peels, const vec_i64 *floors,
+INLINE void fold_group(const double *p, const int peels, const int absolute, const vec_i64 *floors,
                        const vec_i64 *largest, vec_f64 *high, vec_f64 *low, vec_i64 *seen)
 {
 #pragma GCC unroll 4
     for (int j = 0; j < ACCUMULATORS; j++) {
         vec_f64 v;
         load_f64(&v, p + j * LANES);
+        take_magnitude(&v, absolute);
         if (peels)
             peel_fold(&v, floors, largest, &high[j], &low[j], seen);
         else
@@ -111,7 +112,8 @@ INLINE void fold_group(const double *p, const int peels, const vec_i64 *floors,
 /* Both kinds of block. Peels or not, the sums are added unless `seen` says that an element was
  * outside; returns what was seen, the largest of it if peeling, else all bits of it. */
 INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels,
-                          int64_t largest_bits, unsigned columns, int64_t *hi, int64_t *lo)
+                          const int absolute, int64_t largest_bits, unsigned columns, int64_t *hi,
+                          int64_t *lo)
 {
     const int64_t floor_bits = window_floor(window);
     const vec_i64 floors = floor_bits - (vec_i64){0};
@@ -126,11 +128,11 @@ INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels
     }
     size_t i = 0;
     for (; i + GROUP <= n; i += GROUP)
-        fold_group(p + i, peels, &floors, &largest, high, low, &seen);
+        fold_group(p + i, peels, absolute, &floors, &largest, high, low, &seen);
     if (i < n) {
         double tail[GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_group(tail, peels, &floors, &largest, high, low, &seen);
+        fold_group(tail, peels, absolute, &floors, &largest, high, low, &seen);
     }
     int64_t result = 0;
     for (int l = 0; l < LANES; l++)
@@ -149,13 +151,19 @@ INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels
 static int window_block_f64(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
                             int64_t *lo)
 {
-    return (fold_block(data, n, window, 0, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
+    return (fold_block(data, n, window, 0, 0, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
+}
+
+static int window_block_abs_f64(const void *data, size_t n, int window, unsigned columns,
+                                int64_t *hi, int64_t *lo)
+{
+    return (fold_block(data, n, window, 0, 1, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
 }
 
 static int64_t peel(const double *p, size_t n, int window, int64_t largest, unsigned columns,
                     int64_t *hi, int64_t *lo)
 {
-    return fold_block(p, n, window, 1, largest, columns, hi, lo);
+    return fold_block(p, n, window, 1, 0, largest, columns, hi, lo);
 }
 
 INLINE void scatter_one(double value, int64_t *limbs)
@@ -215,11 +223,13 @@ INLINE void narrow_sums(const vec_f64 *high, const vec_f64 *start, unsigned colu
     sum_interleaved(sums, columns, hi);
 }
 
-INLINE void fold_f32(const float *p, vec_f64 *high, vec_u32 *largest, vec_u32 *least)
+INLINE void fold_f32(const float *p, const int absolute, vec_f64 *high, vec_u32 *largest,
+                     vec_u32 *least)
 {
     for (int j = 0; j < NARROW_ACCUMULATORS; j++) {
         vec_f64 v;
         load_f32(&v, p + j * LANES);
+        take_magnitude(&v, absolute);
         high[j] += v;
     }
     for (int j = 0; j < NARROW_ACCUMULATORS / 2; j++) {
@@ -230,15 +240,13 @@ INLINE void fold_f32(const float *p, vec_f64 *high, vec_u32 *largest, vec_u32 *l
     }
 }
 
-static int window_block_f32(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
-                            int64_t *lo)
+INLINE int fold_block_f32(const float *p, size_t n, int window, const int absolute,
+                          unsigned columns, int64_t *hi)
 {
-    (void)lo;
     /* float32 exponents of the floor and of the bound, biased */
     const int floor_exponent = window + 13 + 127, bound_exponent = window + 35 + 127;
     if (floor_exponent < 1 || bound_exponent > 254)
         return 1;
-    const float *p = data;
     const vec_f64 start = window_high(window_floor(window)) - (vec_f64){0};
     vec_f64 high[NARROW_ACCUMULATORS];
     vec_u32 largest = {0}, least = ~(vec_u32){0};
@@ -246,11 +254,11 @@ static int window_block_f32(const void *data, size_t n, int window, unsigned col
         high[j] = start;
     size_t i = 0;
     for (; i + NARROW_GROUP <= n; i += NARROW_GROUP)
-        fold_f32(p + i, high, &largest, &least);
+        fold_f32(p + i, absolute, high, &largest, &least);
     if (i < n) {
         float tail[NARROW_GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_f32(tail, high, &largest, &least);
+        fold_f32(tail, absolute, high, &largest, &least);
     }
     uint32_t all_largest = 0, all_least = UINT32_MAX;
     for (int l = 0; l < 2 * LANES; l++) {
@@ -264,11 +272,12 @@ static int window_block_f32(const void *data, size_t n, int window, unsigned col
     return 0;
 }
 
-INLINE void fold_f16(const uint16_t *p, vec_f64 *high, vec_u16 *special)
+INLINE void fold_f16(const uint16_t *p, const int absolute, vec_f64 *high, vec_u16 *special)
 {
     for (int j = 0; j < NARROW_ACCUMULATORS; j++) {
         vec_f64 v;
         load_f16(&v, p + j * LANES);
+        take_magnitude(&v, absolute);
         high[j] += v;
     }
     for (int j = 0; j < NARROW_ACCUMULATORS / 4; j++) {
@@ -280,13 +289,11 @@ INLINE void fold_f16(const uint16_t *p, vec_f64 *high, vec_u16 *special)
 
 #define F16_WINDOW (-14)
 
-static int window_block_f16(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
-                            int64_t *lo)
+INLINE int fold_block_f16(const uint16_t *p, size_t n, int window, const int absolute,
+                          unsigned columns, int64_t *hi)
 {
-    (void)lo;
     if (window != F16_WINDOW)
         return 1;
-    const uint16_t *p = data;
     const vec_f64 start = window_high(window_floor(window)) - (vec_f64){0};
     vec_f64 high[NARROW_ACCUMULATORS];
     vec_u16 special = {0};
@@ -294,11 +301,11 @@ static int window_block_f16(const void *data, size_t n, int window, unsigned col
         high[j] = start;
     size_t i = 0;
     for (; i + NARROW_GROUP <= n; i += NARROW_GROUP)
-        fold_f16(p + i, high, &special);
+        fold_f16(p + i, absolute, high, &special);
     if (i < n) {
         uint16_t tail[NARROW_GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_f16(tail, high, &special);
+        fold_f16(tail, absolute, high, &special);
     }
     uint16_t any = 0;
     for (int l = 0; l < 4 * LANES; l++)
@@ -308,6 +315,20 @@ static int window_block_f16(const void *data, size_t n, int window, unsigned col
     narrow_sums(high, &start, columns, hi);
     return 0;
 }
+
+/* float32 and float16 have no low sums. */
+#define NARROW_BLOCK(NAME, TYPE, ABSOLUTE)                                                         \
+    static int NAME(const void *data, size_t n, int window, unsigned columns, int64_t *hi,         \
+                    int64_t *lo)                                                                   \
+    {                                                                                              \
+        (void)lo;                                                                                  \
+        return fold_block_##TYPE(data, n, window, ABSOLUTE, columns, hi);                          \
+    }
+
+NARROW_BLOCK(window_block_f32, f32, 0)
+NARROW_BLOCK(window_block_abs_f32, f32, 1)
+NARROW_BLOCK(window_block_f16, f16, 0)
+NARROW_BLOCK(window_block_abs_f16, f16, 1)
 
 static void bounds(const double *data, size_t n, int64_t *largest, int64_t *least, uint64_t *groups)
 {
@@ -399,6 +420,74 @@ INLINE void start_accumulators(const vec_i64 *floors, vec_f64 *high, vec_f64 *lo
 {
     *high = (vec_f64)(*floors + (((int64_t)WINDOW_OFFSET << 52) + (INT64_C(1) << 51)));
     *low = (vec_f64)(*floors + (INT64_C(1) << 51));
+}
+
+/* s - q n, exact if q is s / n but for some units of its last place: a sum of q's upper 41 bits and
+ * its lower 12, each times n < 2^12. */
+INLINE void remainder_of(const vec_f64 *s, const vec_f64 *q, double n, vec_f64 *r)
+{
+    const vec_f64 upper = (vec_f64)((vec_i64)*q & ~INT64_C(0xfff));
+    *r = (*s - upper * n) - (*q - upper) * n;
+}
+
+/* The exact sum is s + e, s the nearest double. A quotient q leaves t = s + e - q n, and it is the
+ * nearest one if |t| < n u / 2, u the distance of doubles next to q (on the closer side, if q is a
+ * power of two), or if it is even and |t| = n u / 2.
+ *
+ * t is exact: s - q n is a multiple of u below 2^12 u in magnitude; and in window w either e is 0,
+ * or e is a multiple of 2^(w-52) and u, as |q| < 2^(w+32), is at most 2^(w-21), so that t has at
+ * most 44 bits. Of two elements, s / 2 is a double next to it and e is left.
+ *
+ * An exponent of q that leaves no room for that of u / 2, as 0 and subnormals have, wraps around to
+ * the sign: then nothing is below. */
+INLINE void divide_vector(const vec_f64 *high, const vec_f64 *low, double n, vec_f64 *quotient,
+                          vec_f64 *rest, vec_i64 *unsure)
+{
+    const int64_t fraction = INT64_C(0xfffffffffffff);
+    const double inverse = 1 / n;
+    vec_f64 r;
+    const vec_f64 s = *high + *low, part = s - *high;
+    const vec_f64 e = (*high - (s - part)) + (*low - part);
+    vec_f64 q = s * inverse;
+    remainder_of(&s, &q, n, &r);
+    q += (r + e) * inverse;
+    remainder_of(&s, &q, n, &r);
+    const vec_f64 t = r + e, distance = (vec_f64)((vec_i64)t & INT64_MAX);
+    const vec_i64 size = (vec_i64)q & INT64_MAX;
+    const vec_f64 limit = (vec_f64)(((size - 1) & ~fraction) - (INT64_C(53) << 52)) * n;
+    const vec_i64 even_tie = (vec_i64)(distance == limit) & ~-(size & 1);
+    *unsure = ~((vec_i64)(distance < limit) | even_tie);
+    *quotient = q;
+    *rest = t;
+}
+
+static int divide_pairs(const double *highs, const double *lows, size_t count, double n,
+                        double *quotients, double *rests, int64_t *unsure)
+{
+    vec_i64 any = {0};
+    for (size_t j = 0; j < count; j += LANES) {
+        const size_t kept = count - j < LANES ? count - j : LANES;
+        vec_f64 high, low, quotient, rest;
+        vec_i64 out;
+        if (kept == LANES) {
+            load_f64(&high, highs + j);
+            load_f64(&low, lows + j);
+        } else {
+            high = 1 - (vec_f64){0};
+            low = (vec_f64){0};
+            memcpy(&high, highs + j, kept * sizeof *highs);
+            memcpy(&low, lows + j, kept * sizeof *lows);
+        }
+        divide_vector(&high, &low, n, &quotient, &rest, &out);
+        any |= out;
+        memcpy(quotients + j, &quotient, kept * sizeof *quotients);
+        memcpy(rests + j, &rest, kept * sizeof *rests);
+        memcpy(unsure + j, &out, kept * sizeof *unsure);
+    }
+    int64_t bits = 0;
+    for (int l = 0; l < LANES; l++)
+        bits |= any[l];
+    return bits != 0;
 }
 
 #define TYPE f64

@@ -20,6 +20,13 @@ INLINE void NAME(load_any)(vec_f64 *out, const ELEMENT *p)
     LOAD(out, p);
 }
 
+/* The same or their magnitudes. */
+INLINE void NAME(load_value)(vec_f64 *out, const ELEMENT *p, const int absolute)
+{
+    NAME(load_any)(out, p);
+    take_magnitude(out, absolute);
+}
+
 static void NAME(widen)(const void *data, size_t n, double *out)
 {
     const ELEMENT *p = data;
@@ -53,18 +60,20 @@ static void NAME(column_maxima)(const void *data, size_t rows, ptrdiff_t row_str
 
 /* Rows of one vector of columns. */
 INLINE void NAME(fold_vector)(const char *p, const int rows, ptrdiff_t row_stride,
-                              const vec_i64 *floors, vec_f64 *high, vec_f64 *low, vec_i64 *outside)
+                              const int absolute, const vec_i64 *floors, vec_f64 *high,
+                              vec_f64 *low, vec_i64 *outside)
 {
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         vec_f64 v;
-        NAME(load_any)(&v, (const ELEMENT *)(p + r * row_stride));
+        NAME(load_value)(&v, (const ELEMENT *)(p + r * row_stride), absolute);
         fold(&v, floors, high, low, outside);
     }
 }
 
 INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stride, size_t columns,
-                            const int64_t *floors, double *high, double *low, int64_t *outside)
+                            const int absolute, const int64_t *floors, double *high, double *low,
+                            int64_t *outside)
 {
     size_t j = 0;
     vec_f64 h, l;
@@ -74,7 +83,7 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
         memcpy(&l, low + j, sizeof l);
         memcpy(&f, floors + j, sizeof f);
         memcpy(&o, outside + j, sizeof o);
-        NAME(fold_vector)(data + j * sizeof(ELEMENT), rows, row_stride, &f, &h, &l, &o);
+        NAME(fold_vector)(data + j * sizeof(ELEMENT), rows, row_stride, absolute, &f, &h, &l, &o);
         memcpy(high + j, &h, sizeof h);
         memcpy(low + j, &l, sizeof l);
         memcpy(outside + j, &o, sizeof o);
@@ -88,7 +97,8 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
         memcpy(&l, low + first, sizeof l);
         memcpy(&f, floors + first, sizeof f);
         memcpy(&o, outside + first, sizeof o);
-        NAME(fold_vector)(data + first * sizeof(ELEMENT), rows, row_stride, &f, &h, &l, &o);
+        NAME(fold_vector)(data + first * sizeof(ELEMENT), rows, row_stride, absolute, &f, &h, &l,
+                          &o);
         memcpy(high + j, (double *)&h + old, kept * sizeof *high);
         memcpy(low + j, (double *)&l + old, kept * sizeof *low);
         memcpy(outside + j, (int64_t *)&o + old, kept * sizeof *outside);
@@ -99,6 +109,7 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
         int64_t bits = outside[j];
         for (int r = 0; r < rows; r++) {
             double v = WIDEN((const ELEMENT *)(data + r * row_stride) + j);
+            v = absolute ? double_of(bits_of(v) & INT64_MAX) : v;
             sum = accumulator + v;
             rests += v - (sum - accumulator);
             accumulator = sum;
@@ -110,10 +121,10 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
     }
 }
 
-static void NAME(fold_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
-                               const int64_t *floors, double *high, double *low, int64_t *outside)
+INLINE void NAME(fold_all_rows)(const char *p, size_t rows, ptrdiff_t row_stride, size_t columns,
+                                const int absolute, const int64_t *floors, double *high,
+                                double *low, int64_t *outside)
 {
-    const char *p = data;
     /* The hardware's prefetching follows several streams in pages of their own, but loses its way
      * when reads of one page jump from row to row. So short rows are not taken in with their
      * neighbours but with those a fraction of all rows further on: 6-8 GB/s before, 20 so. */
@@ -122,16 +133,30 @@ static void NAME(fold_columns)(const void *data, size_t rows, ptrdiff_t row_stri
     const ptrdiff_t apart = is_short ? (ptrdiff_t)steps * row_stride : row_stride;
     const ptrdiff_t next = is_short ? row_stride : ROWS_AT_ONCE * row_stride;
     for (size_t k = 0; k < steps; k++)
-        NAME(fold_rows)(p + (ptrdiff_t)k * next, ROWS_AT_ONCE, apart, columns, floors, high, low,
-                        outside);
+        NAME(fold_rows)(p + (ptrdiff_t)k * next, ROWS_AT_ONCE, apart, columns, absolute, floors,
+                        high, low, outside);
     p += (ptrdiff_t)(steps * ROWS_AT_ONCE) * row_stride;
     for (size_t k = steps * ROWS_AT_ONCE; k < rows; k++, p += row_stride)
-        NAME(fold_rows)(p, 1, row_stride, columns, floors, high, low, outside);
+        NAME(fold_rows)(p, 1, row_stride, columns, absolute, floors, high, low, outside);
+}
+
+static void NAME(fold_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                               const int64_t *floors, double *high, double *low, int64_t *outside)
+{
+    NAME(fold_all_rows)(data, rows, row_stride, columns, 0, floors, high, low, outside);
+}
+
+static void NAME(fold_columns_abs)(const void *data, size_t rows, ptrdiff_t row_stride,
+                                   size_t columns, const int64_t *floors, double *high, double *low,
+                                   int64_t *outside)
+{
+    NAME(fold_all_rows)(data, rows, row_stride, columns, 1, floors, high, low, outside);
 }
 
 /* A vector of columns, from beginning to end in registers. */
-INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride, double *sums,
-                                double *highs, double *lows, int64_t *outside, vec_i64 *bad)
+INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride,
+                                const int absolute, double *sums, double *highs, double *lows,
+                                int64_t *outside, vec_i64 *bad)
 {
     vec_i64 most = {0}, floors, out = {0};
     vec_f64 high, low, high_start, low_start, v;
@@ -139,9 +164,9 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
     if (rows <= 2) {
         /* IEEE addition itself: the exact sum of two, rounded once. */
         vec_f64 first, second = {0};
-        NAME(load_any)(&first, (const ELEMENT *)p);
+        NAME(load_value)(&first, (const ELEMENT *)p, absolute);
         if (rows == 2)
-            NAME(load_any)(&second, (const ELEMENT *)(p + row_stride));
+            NAME(load_value)(&second, (const ELEMENT *)(p + row_stride), absolute);
         const vec_f64 sum = first + second;
         out = (vec_i64)(((vec_i64)sum & INT64_MAX) >= (int64_t)INFINITY_BITS);
         *bad |= out | (vec_i64)(sum == 0);
@@ -162,7 +187,7 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
     low = low_start;
     q = p;
     for (size_t r = 0; r < rows; r++, q += row_stride) {
-        NAME(load_any)(&v, (const ELEMENT *)q);
+        NAME(load_value)(&v, (const ELEMENT *)q, absolute);
         fold(&v, &floors, &high, &low, &out);
     }
     high -= high_start;
@@ -178,10 +203,10 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
 #define FEW_ROWS 24   /* columns up to here are worth two passes, in registers */
 #define SAMPLE_ROWS 8 /* rows that a taller column's window is chosen from */
 
-static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
-                                double *sums, double *highs, double *lows, int64_t *outside)
+INLINE int NAME(reduce_all_columns)(const char *p, size_t rows, ptrdiff_t row_stride,
+                                    size_t columns, const int absolute, double *sums, double *highs,
+                                    double *lows, int64_t *outside)
 {
-    const char *p = data;
     const size_t size = sizeof(ELEMENT);
     vec_i64 bad = {0};
     int64_t any = 0;
@@ -193,8 +218,8 @@ static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_str
         memset(padded, 0, rows * LANES * size);
         for (size_t r = 0; r < rows; r++)
             memcpy(padded + r * LANES, p + (ptrdiff_t)r * row_stride, columns * size);
-        NAME(reduce_vector)((const char *)padded, rows, (ptrdiff_t)(LANES * size), sum, high, low,
-                            out, &bad);
+        NAME(reduce_vector)((const char *)padded, rows, (ptrdiff_t)(LANES * size), absolute, sum,
+                            high, low, out, &bad);
         memcpy(sums, sum, columns * sizeof *sums);
         memcpy(highs, high, columns * sizeof *highs);
         memcpy(lows, low, columns * sizeof *lows);
@@ -204,10 +229,10 @@ static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_str
     if (rows <= FEW_ROWS) {
         size_t j = 0;
         for (; j + LANES <= columns; j += LANES)
-            NAME(reduce_vector)(p + j * size, rows, row_stride, sums + j, highs + j, lows + j,
-                                outside + j, &bad);
+            NAME(reduce_vector)(p + j * size, rows, row_stride, absolute, sums + j, highs + j,
+                                lows + j, outside + j, &bad);
         j = columns - LANES; /* the last vector may do some again */
-        NAME(reduce_vector)(p + j * size, rows, row_stride, sums + j, highs + j, lows + j,
+        NAME(reduce_vector)(p + j * size, rows, row_stride, absolute, sums + j, highs + j, lows + j,
                             outside + j, &bad);
         for (int l = 0; l < LANES; l++)
             any |= bad[l] & (WINDOW_OUTSIDE);
@@ -215,7 +240,7 @@ static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_str
     }
     _Alignas(64) int64_t floors[TILE + LANES];
     int64_t all = 0;
-    NAME(column_maxima)(data, SAMPLE_ROWS, row_stride, columns, floors);
+    NAME(column_maxima)(p, SAMPLE_ROWS, row_stride, columns, floors);
     for (size_t j = 0; j < columns; j++)
         all = floors[j] > all ? floors[j] : all;
     for (size_t j = 0; j < columns; j += LANES) {
@@ -235,7 +260,8 @@ static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_str
         memcpy(lows + j, starts[1], count * sizeof *lows);
         memset(outside + j, 0, count * sizeof *outside);
     }
-    NAME(fold_columns)(data, rows, row_stride, columns, floors, highs, lows, outside);
+    (absolute ? NAME(fold_columns_abs) : NAME(fold_columns))(p, rows, row_stride, columns, floors,
+                                                             highs, lows, outside);
     for (size_t j = 0; j < columns; j++) {
         highs[j] -= window_high(floors[j]);
         lows[j] -= window_low(floors[j]);
@@ -245,12 +271,25 @@ static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_str
     return any != 0;
 }
 
+static int NAME(reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                                double *sums, double *highs, double *lows, int64_t *outside)
+{
+    return NAME(reduce_all_columns)(data, rows, row_stride, columns, 0, sums, highs, lows, outside);
+}
+
+static int NAME(reduce_columns_abs)(const void *data, size_t rows, ptrdiff_t row_stride,
+                                    size_t columns, double *sums, double *highs, double *lows,
+                                    int64_t *outside)
+{
+    return NAME(reduce_all_columns)(data, rows, row_stride, columns, 1, sums, highs, lows, outside);
+}
+
 /* Rows, `count` accumulators each. The sums of all lanes are exact as doubles: with N <= 2^11
  * elements the high ones end below 2^(w+43), 2^53 units of 2^(w-10), and the low ones below 2^w,
  * 2^52 units of 2^(w-52). */
 INLINE int NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stride, size_t n,
-                                  int window, const int count, double *sums, double *highs,
-                                  double *lows, int64_t *outside)
+                                  int window, const int absolute, const int count, double *sums,
+                                  double *highs, double *lows, int64_t *outside)
 {
     const vec_i64 floors = window_floor(window) - (vec_i64){0};
     vec_f64 high_start, low_start;
@@ -275,23 +314,23 @@ INLINE int NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stri
         for (; i + (size_t)count * LANES <= whole; i += (size_t)count * LANES) {
 #pragma GCC unroll 4
             for (int k = 0; k < count; k++) {
-                NAME(load_any)(&v, q + i + k * LANES);
+                NAME(load_value)(&v, q + i + k * LANES, absolute);
                 fold(&v, &floors, &high[k], &low[k], &out);
             }
         }
         for (; i < whole; i += LANES) {
-            NAME(load_any)(&v, q + i);
+            NAME(load_value)(&v, q + i, absolute);
             fold(&v, &floors, &high[0], &low[0], &out);
         }
         if (tail) {
             if (packed && (const char *)(q + i + LANES) <= end) {
-                NAME(load_any)(&v, q + i);
+                NAME(load_value)(&v, q + i, absolute);
                 v = (vec_f64)((vec_i64)v & in_tail);
             } else {
                 ELEMENT padded[LANES] = {0};
                 for (size_t l = 0; l < tail; l++)
                     padded[l] = q[i + l];
-                NAME(load_any)(&v, padded);
+                NAME(load_value)(&v, padded, absolute);
             }
             fold(&v, &floors, &high[0], &low[0], &out);
         }
@@ -312,15 +351,29 @@ INLINE int NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stri
     return bad != 0;
 }
 
+INLINE int NAME(reduce_all_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
+                                 int window, const int absolute, double *sums, double *highs,
+                                 double *lows, int64_t *outside)
+{
+    if (n < 2 * GROUP)
+        return NAME(reduce_some_rows)(data, rows, row_stride, n, window, absolute, 1, sums, highs,
+                                      lows, outside);
+    return NAME(reduce_some_rows)(data, rows, row_stride, n, window, absolute, ACCUMULATORS, sums,
+                                  highs, lows, outside);
+}
+
 static int NAME(reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
                              int window, double *sums, double *highs, double *lows,
                              int64_t *outside)
 {
-    if (n < 2 * GROUP)
-        return NAME(reduce_some_rows)(data, rows, row_stride, n, window, 1, sums, highs, lows,
-                                      outside);
-    return NAME(reduce_some_rows)(data, rows, row_stride, n, window, ACCUMULATORS, sums, highs,
-                                  lows, outside);
+    return NAME(reduce_all_rows)(data, rows, row_stride, n, window, 0, sums, highs, lows, outside);
+}
+
+static int NAME(reduce_rows_abs)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
+                                 int window, double *sums, double *highs, double *lows,
+                                 int64_t *outside)
+{
+    return NAME(reduce_all_rows)(data, rows, row_stride, n, window, 1, sums, highs, lows, outside);
 }
 
 /* The pairwise tree over a leaf's lanes, for every column. */

@@ -153,6 +153,20 @@ INTEGER_KERNELS(u16, uint16_t)
 INTEGER_KERNELS(i32, int32_t)
 INTEGER_KERNELS(u32, uint32_t)
 
+#define INTEGER_MAGNITUDES(NAME, TYPE)                                                             \
+    static void magnitudes_##NAME(const void *data, size_t n, void *out)                           \
+    {                                                                                              \
+        const TYPE *p = data;                                                                      \
+        u##TYPE *to = out;                                                                         \
+        for (size_t i = 0; i < n; i++)                                                             \
+            to[i] = p[i] < 0 ? (u##TYPE)(0 - (u##TYPE)p[i]) : (u##TYPE)p[i];                       \
+    }
+
+INTEGER_MAGNITUDES(i8, int8_t)
+INTEGER_MAGNITUDES(i16, int16_t)
+INTEGER_MAGNITUDES(i32, int32_t)
+INTEGER_MAGNITUDES(i64, int64_t)
+
 /* 64-bit columns in halves: the low one unsigned, the high one signed by way of the bias. */
 INLINE void columns_words(const char *p, size_t rows, ptrdiff_t row_stride, size_t columns,
                           uint64_t bias, int64_t *low, int64_t *high)

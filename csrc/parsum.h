@@ -20,8 +20,7 @@ extern "C" {
 /* The text between the two marks is also what the Python binding reads. */
 /* cffi begin */
 
-/* Element and result types. The complex ones are pairs of their real parts, a trailing axis of
- * length 2; parsum knows only the parts. */
+/* Element and result types. */
 enum parsum_type {
     PARSUM_BOOL,
     PARSUM_INT8,
@@ -36,7 +35,10 @@ enum parsum_type {
     PARSUM_FLOAT32,
     PARSUM_FLOAT64,
     PARSUM_LONGDOUBLE,
-    PARSUM_TIMEDELTA, /* int64 whose least value is NaT */
+    PARSUM_TIME, /* int64 whose least value is NaT: datetime64 and timedelta64 */
+    PARSUM_COMPLEX64,
+    PARSUM_COMPLEX128,
+    PARSUM_CLONGDOUBLE,
     PARSUM_TYPES
 };
 
@@ -45,7 +47,9 @@ enum {
     PARSUM_NO_MEMORY = -1,
     PARSUM_BAD_ARGUMENT = -2,
     PARSUM_OVERFLOW = 1, /* the result does not fit its type: an integer wrapped, a float is inf */
-    PARSUM_INVALID = 2   /* inf - inf */
+    PARSUM_INVALID = 2,  /* inf - inf */
+    PARSUM_DIVIDE = 4,   /* a division by zero */
+    PARSUM_EMPTY = 8     /* no element was taken in, and the operation has no result of none */
 };
 
 /* What parsum_job_work returns when it has no error to tell. */
@@ -57,19 +61,28 @@ enum {
 
 typedef struct parsum_reduction parsum_reduction;
 typedef struct parsum_job parsum_job;
+typedef struct parsum_scan parsum_scan;
+typedef struct parsum_scan_job parsum_scan_job;
 
 /* The reduction of that operation ("sum"), method ("exact" or "fast"), element type and result
  * type; NULL where there is none. It lives as long as the process. */
 const parsum_reduction *parsum_find(const char *operation, const char *method, int element,
                                     int result);
 
-/* The four functions of the monoid, and the size of its state. States are aligned to 16 bytes. */
+/* The four functions of the monoid, and the size of its state. States are aligned to 16 bytes.
+ * Some operations have a parameter (the ddof of a variance, the p of a norm); states that are
+ * combined have the same. */
 size_t parsum_state_size(const parsum_reduction *reduction);
-void parsum_identity(const parsum_reduction *reduction, void *state);
+void parsum_identity(const parsum_reduction *reduction, double parameter, void *state);
 void parsum_accumulate(const parsum_reduction *reduction, void *state, const void *data, size_t n,
                        ptrdiff_t stride);
 void parsum_combine(const parsum_reduction *reduction, void *state, const void *other);
+/* accumulate for an operation on two arrays (a dot product). */
+void parsum_accumulate_pairs(const parsum_reduction *reduction, void *state, const void *a,
+                             const void *b, size_t n, ptrdiff_t a_stride, ptrdiff_t b_stride);
 int parsum_finish(const parsum_reduction *reduction, const void *state, int type, void *result);
+/* How many values of the result type finish writes, one after the other: one for most. */
+int parsum_values(const parsum_reduction *reduction);
 
 /* Whether the order of combination shows in the bits of the result. Such a reduction is cut into
  * leaves of parsum_leaf() elements, which are combined in a binary tree that depends on the number
@@ -78,30 +91,42 @@ int parsum_is_ordered(const parsum_reduction *reduction);
 size_t parsum_leaf(void);
 
 /* The whole reduction of n contiguous, aligned elements by the calling thread alone. */
-int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n, int type,
-                  void *result);
-/* The same for n pairs of elements, which give a pair of results; not for ordered reductions. */
-int parsum_reduce_pairs(const parsum_reduction *reduction, const void *data, size_t n, int type,
-                        void *result);
-/* As parsum_reduce, for a result of type double. */
-double parsum_reduce_float64(const parsum_reduction *reduction, const void *data, size_t n);
+int parsum_reduce(const parsum_reduction *reduction, double parameter, const void *data, size_t n,
+                  int type, void *result);
+/* The same of two arrays, for an operation on two. */
+int parsum_reduce_two(const parsum_reduction *reduction, double parameter, const void *a,
+                      const void *b, size_t n, int type, void *result);
+/* parsum_reduce for n pairs of elements, which give a pair of results; not for ordered reductions.
+ */
+int parsum_reduce_pairs(const parsum_reduction *reduction, double parameter, const void *data,
+                        size_t n, int type, void *result);
+/* As parsum_reduce_two (b is NULL for one array), for a result of type double. */
+double parsum_reduce_float64(const parsum_reduction *reduction, const void *a, const void *b,
+                             size_t n);
 
-/* One strided array, reduced along some axes. `dims` holds five rows of kept + reduced numbers:
- * the shape, then the strides in bytes of the data, of `where`, of `mask` and of the result (the
- * last counts for kept axes only). Kept axes stand first. */
+/* One strided array, or two of one shape, reduced along some axes. `dims` holds seven rows of kept
+ * + reduced numbers: the shape, then the strides in bytes of the data, of `other`, of `where`, of
+ * `mask` and of the result (which counts for kept axes only), and last what a step adds to the
+ * number of an element (for reduced axes only; argmin gives that number). Kept axes stand first. */
 typedef struct {
     const void *data;
+    const void *other;    /* the second array of an operation on two */
     const uint8_t *where; /* elements to take in are nonzero; NULL for all */
     const uint8_t *mask;  /* elements to leave out are nonzero; NULL for none */
     void *result;
     const void *initial; /* a state that every result starts from, or NULL */
     const ptrdiff_t *dims;
+    int64_t first; /* the number of the element at `data` */
+    double parameter;
     int kept;
     int reduced;
-    int element;      /* the type in memory; converted block by block if the reduction's differs */
-    int type;         /* the type of the result */
-    int swap_element; /* the data are of the other byte order */
+    int element;       /* the type in memory; converted block by block if the reduction's differs */
+    int other_element; /* that of the second array */
+    int type;          /* the type of the result */
+    int swap_element;  /* the data are of the other byte order */
+    int swap_other;
     int swap_result;
+    int skip_nan; /* leave out elements that are NaN or NaT */
 } parsum_view;
 
 /* Prepares the reduction of a view by at most `workers` threads. The view is copied; the memory
@@ -119,6 +144,42 @@ int parsum_job_finish(parsum_job *job);
 int64_t parsum_job_bytes_done(parsum_job *job);
 int64_t parsum_job_bytes(const parsum_job *job);
 void parsum_job_destroy(parsum_job *job);
+
+/* Scans: the results of all prefixes of a line of elements (cumulative sums and products). They are
+ * found as reductions are; NULL where there is none. */
+const parsum_scan *parsum_scan_find(const char *operation, const char *method, int element,
+                                    int result);
+
+/* Lines of elements, each scanned on its own. `dims` holds four rows of kept + scanned numbers: the
+ * shape, then the strides in bytes of the data, of `mask` and of the result. The kept dimensions,
+ * which stand first, tell the lines apart; a line's elements follow each other in C order over the
+ * scanned ones, along which the result has a single stride, that of the last. */
+typedef struct {
+    const void *data;
+    const uint8_t *mask; /* elements to leave out are nonzero; NULL for none */
+    void *result;
+    const ptrdiff_t *dims;
+    int kept;
+    int scanned;
+    int element;      /* the type in memory; converted block by block if the scan's differs */
+    int type;         /* the type of the result */
+    int swap_element; /* the data are of the other byte order */
+    int swap_result;
+    int in_place; /* every result lies where its element is read, or no element is written over */
+} parsum_scan_view;
+
+/* As parsum_job_create, and so on. Any worker alone finishes a job that the others have left at the
+ * end of a call, if they do not come back with work of their own begun: then it goes on to return
+ * PARSUM_AGAIN until they do. */
+int parsum_scan_create(const parsum_scan *scan, const parsum_scan_view *view, int workers,
+                       size_t block, parsum_scan_job **job);
+int parsum_scan_work(parsum_scan_job *job, int worker, int64_t nanoseconds);
+void parsum_scan_cancel(parsum_scan_job *job);
+/* The flags of all prefixes. Call when all workers are done. */
+int parsum_scan_finish(parsum_scan_job *job);
+int64_t parsum_scan_bytes_done(parsum_scan_job *job);
+int64_t parsum_scan_bytes(const parsum_scan_job *job);
+void parsum_scan_destroy(parsum_scan_job *job);
 
 /* CPU levels: kernels of the same results for different vector instructions. */
 int parsum_levels(void); /* how many were built */

@@ -20,19 +20,42 @@ const size_t parsum_type_size[PARSUM_TYPES] = {
     [PARSUM_FLOAT32] = 4,
     [PARSUM_FLOAT64] = 8,
     [PARSUM_LONGDOUBLE] = sizeof(long double),
-    [PARSUM_TIMEDELTA] = 8,
+    [PARSUM_TIME] = 8,
+    [PARSUM_COMPLEX64] = 8,
+    [PARSUM_COMPLEX128] = 16,
+    [PARSUM_CLONGDOUBLE] = 2 * sizeof(long double),
 };
+
+/* clang-format off */
+static const parsum_reduction *const tables[] = {
+    parsum_sums,
+    parsum_powers,
+    parsum_logic,
+    parsum_products,
+    parsum_long_products,
+    parsum_integer_products,
+    parsum_prods,
+    parsum_wide_prods,
+    parsum_both_ends,
+    parsum_pairs,
+    parsum_descriptions,
+    parsum_order,
+    parsum_order_of_parts,
+    parsum_integer_prods,
+};
+/* clang-format on */
 
 const parsum_reduction *parsum_find(const char *operation, const char *method, int element,
                                     int result)
 {
     if (result < 0 || result >= PARSUM_TYPES)
         return NULL;
-    for (const parsum_reduction *row = parsum_sums; row->operation; row++)
-        if (row->element == element && (row->results >> result & 1) &&
-            strcmp(row->operation, operation) == 0 &&
-            (!row->method || strcmp(row->method, method) == 0))
-            return row;
+    for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++)
+        for (const parsum_reduction *row = tables[k]; row->operation; row++)
+            if (row->element == element && (row->results >> result & 1) &&
+                strcmp(row->operation, operation) == 0 &&
+                (!row->method || strcmp(row->method, method) == 0))
+                return row;
     return NULL;
 }
 
@@ -41,9 +64,9 @@ size_t parsum_state_size(const parsum_reduction *reduction)
     return reduction->state_size;
 }
 
-void parsum_identity(const parsum_reduction *reduction, void *state)
+void parsum_identity(const parsum_reduction *reduction, double parameter, void *state)
 {
-    reduction->identity(state);
+    reduction->identity(state, parameter);
 }
 
 void parsum_accumulate(const parsum_reduction *reduction, void *state, const void *data, size_t n,
@@ -51,6 +74,14 @@ void parsum_accumulate(const parsum_reduction *reduction, void *state, const voi
 {
     environment outer = enter_environment();
     reduction->accumulate(state, data, n, stride);
+    leave_environment(&outer);
+}
+
+void parsum_accumulate_pairs(const parsum_reduction *reduction, void *state, const void *a,
+                             const void *b, size_t n, ptrdiff_t a_stride, ptrdiff_t b_stride)
+{
+    environment outer = enter_environment();
+    reduction->accumulate_pairs(state, a, b, n, a_stride, b_stride);
     leave_environment(&outer);
 }
 
@@ -69,6 +100,11 @@ int parsum_finish(const parsum_reduction *reduction, const void *state, int type
     return flags;
 }
 
+int parsum_values(const parsum_reduction *reduction)
+{
+    return reduction->values ? reduction->values : 1;
+}
+
 int parsum_is_ordered(const parsum_reduction *reduction)
 {
     return reduction->ordered;
@@ -79,18 +115,29 @@ size_t parsum_leaf(void)
     return LEAF;
 }
 
-/* The canonical tree on the stack: node k holds a complete subtree of 2^k leaves. */
-static void reduce_leaves(const parsum_reduction *reduction, const char *data, size_t n,
-                          void *state)
+/* Elements of one array, or of two; b is NULL for one. */
+static void accumulate(const parsum_reduction *reduction, void *state, const char *a, const char *b,
+                       size_t n)
 {
-    enum { LEVELS = 48, SIZE = 64 };
+    const ptrdiff_t item = (ptrdiff_t)parsum_type_size[reduction->element];
+    if (b)
+        reduction->accumulate_pairs(state, a, b, n, item, item);
+    else
+        reduction->accumulate(state, a, n, item);
+}
+
+/* The canonical tree on the stack: node k holds a complete subtree of 2^k leaves. */
+static void reduce_leaves(const parsum_reduction *reduction, double parameter, const char *a,
+                          const char *b, size_t n, void *state)
+{
+    enum { LEVELS = 48, SIZE = 256 };
     _Alignas(STATE_ALIGNMENT) char nodes[LEVELS][SIZE];
     const size_t item = parsum_type_size[reduction->element];
     size_t leaves = 0;
     while (n) {
         size_t count = n < LEAF ? n : LEAF;
-        reduction->identity(state);
-        reduction->accumulate(state, data, count, (ptrdiff_t)item);
+        reduction->identity(state, parameter);
+        accumulate(reduction, state, a, b, count);
         int level = 0;
         for (; leaves >> level & 1; level++) {
             reduction->combine(nodes[level], state);
@@ -98,7 +145,8 @@ static void reduce_leaves(const parsum_reduction *reduction, const char *data, s
         }
         memcpy(nodes[level], state, reduction->state_size);
         leaves++;
-        data += count * item;
+        a += count * item;
+        b = b ? b + count * item : NULL;
         n -= count;
     }
     /* From the least subtree up, which comes last. */
@@ -113,18 +161,18 @@ static void reduce_leaves(const parsum_reduction *reduction, const char *data, s
     }
 }
 
-int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n, int type,
-                  void *result)
+int parsum_reduce_two(const parsum_reduction *reduction, double parameter, const void *a,
+                      const void *b, size_t n, int type, void *result)
 {
-    _Alignas(STATE_ALIGNMENT) char state[1024];
+    _Alignas(STATE_ALIGNMENT) char state[STATE_MAX];
+    if ((b != NULL) != (reduction->accumulate_pairs != NULL))
+        return PARSUM_BAD_ARGUMENT;
     environment outer = enter_environment();
-    reduction->identity(state);
-    if (n) {
-        if (reduction->ordered)
-            reduce_leaves(reduction, data, n, state);
-        else
-            reduction->accumulate(state, data, n, (ptrdiff_t)parsum_type_size[reduction->element]);
-    }
+    reduction->identity(state, parameter);
+    if (n && reduction->ordered)
+        reduce_leaves(reduction, parameter, a, b, n, state);
+    else if (n)
+        accumulate(reduction, state, a, b, n);
     int flags = reduction->finish(state, type, result);
     int raised = leave_environment(&outer);
     if (reduction->floating_exceptions) {
@@ -134,17 +182,23 @@ int parsum_reduce(const parsum_reduction *reduction, const void *data, size_t n,
     return flags;
 }
 
-int parsum_reduce_pairs(const parsum_reduction *reduction, const void *data, size_t n, int type,
-                        void *result)
+int parsum_reduce(const parsum_reduction *reduction, double parameter, const void *data, size_t n,
+                  int type, void *result)
 {
-    _Alignas(STATE_ALIGNMENT) char states[2 * 1024];
+    return parsum_reduce_two(reduction, parameter, data, NULL, n, type, result);
+}
+
+int parsum_reduce_pairs(const parsum_reduction *reduction, double parameter, const void *data,
+                        size_t n, int type, void *result)
+{
+    _Alignas(STATE_ALIGNMENT) char states[2 * STATE_MAX];
     const size_t item = parsum_type_size[reduction->element];
     char *second = states + reduction->state_size;
     if (reduction->ordered || !reduction->accumulate_columns || (uintptr_t)data % item)
         return PARSUM_BAD_ARGUMENT;
     environment outer = enter_environment();
-    reduction->identity(states);
-    reduction->identity(second);
+    reduction->identity(states, parameter);
+    reduction->identity(second, parameter);
     reduction->accumulate_columns(states, data, n, (ptrdiff_t)(2 * item), 2);
     int flags = reduction->finish(states, type, result);
     flags |= reduction->finish(second, type, (char *)result + parsum_type_size[type]);
@@ -152,9 +206,10 @@ int parsum_reduce_pairs(const parsum_reduction *reduction, const void *data, siz
     return flags;
 }
 
-double parsum_reduce_float64(const parsum_reduction *reduction, const void *data, size_t n)
+double parsum_reduce_float64(const parsum_reduction *reduction, const void *a, const void *b,
+                             size_t n)
 {
     double result;
-    parsum_reduce(reduction, data, n, PARSUM_FLOAT64, &result);
+    parsum_reduce_two(reduction, 0, a, b, n, PARSUM_FLOAT64, &result);
     return result;
 }

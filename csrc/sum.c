@@ -1,21 +1,27 @@
-/* The sums: exact and fast for floats, 128-bit for integers, compensated for long double. */
+/* The sums, the means and the sums of magnitudes: exact and fast for floats, 128-bit for integers,
+ * compensated for long double. A mean is a sum with another end, a sum of magnitudes one with
+ * another beginning. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "exact.h"
 #include "kernels.h"
+#include "rational.h"
 #include "reductions.h"
+#include "sum.h"
 
 /* ---- exact sums of floats ---- */
 
-static void identity_exact(void *state)
+static void identity_exact(void *state, double parameter)
 {
+    (void)parameter;
     parsum_exact_identity(state);
 }
 
-static void restart_exact(void *state)
+static void restart_exact(void *state, double parameter)
 {
+    (void)parameter;
     parsum_exact_restart(state);
 }
 
@@ -29,27 +35,49 @@ static int finish_exact(const void *state, int type, void *result)
     return parsum_exact_finish(state, type, result);
 }
 
+/* What a mean of no elements is, after NumPy. */
+static int no_mean(int type, void *result)
+{
+    parsum_store(type, (double)NAN, result);
+    return PARSUM_INVALID | PARSUM_EMPTY;
+}
+
+/* Special values, and a sum of -0.0 alone, are their own mean. */
+static int finish_exact_mean(const void *state, int type, void *result)
+{
+    const exact_state *exact = state;
+    big sum, count;
+    if (!exact->count)
+        return no_mean(type, result);
+    if (exact->nan || exact->plus_infinity || exact->minus_infinity || exact->seen == SEEN_ANY)
+        return parsum_exact_finish(exact, type, result);
+    big_from_exact(exact, &sum);
+    big_from_uint64(exact->count, &count);
+    return big_round_quotient(&sum, &count, type, result);
+}
+
 /* What the exact functions need to know of an element type. */
 typedef struct {
     const float_kernels *kernels;
     size_t size;
     int first_window; /* the distance from the largest exponent down to a good window */
+    int absolute;     /* magnitudes are summed instead of elements */
 } float_type;
 
 static float_type type_f64(void)
 {
-    return (float_type){&parsum_kernels()->f64, sizeof(double), -29};
+    return (float_type){&parsum_kernels()->f64, sizeof(double), -29, 0};
 }
 
 /* float32's own window reaches 3 binades higher: see float_body.h. */
 static float_type type_f32(void)
 {
-    return (float_type){&parsum_kernels()->f32, sizeof(float), -32};
+    return (float_type){&parsum_kernels()->f32, sizeof(float), -32, 0};
 }
 
 static float_type type_f16(void)
 {
-    return (float_type){&parsum_kernels()->f16, sizeof(uint16_t), 0};
+    return (float_type){&parsum_kernels()->f16, sizeof(uint16_t), 0, 0};
 }
 
 /* Two binades above the largest element so far are left for those to come. */
@@ -69,7 +97,7 @@ static int exponent_of(int64_t magnitude)
 static void mark_seen(exact_state *state, const float_type *type, const char *data, size_t n,
                       ptrdiff_t stride)
 {
-    state->seen |= SEEN_ANY;
+    state->seen |= type->absolute ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : SEEN_ANY;
     for (; n && !(state->seen & SEEN_NOT_MINUS_ZERO); n--, data += stride) {
         double value;
         type->kernels->widen(data, 1, &value);
@@ -79,10 +107,10 @@ static void mark_seen(exact_state *state, const float_type *type, const char *da
 }
 
 static int try_window(exact_state *states, unsigned columns, const float_kernels *kernels,
-                      const void *data, size_t n, int window)
+                      int absolute, const void *data, size_t n, int window)
 {
     int64_t hi[8] = {0}, lo[8] = {0};
-    if (kernels->window_block(data, n, window, columns, hi, lo))
+    if (kernels->window_block[absolute](data, n, window, columns, hi, lo))
         return 0;
     for (unsigned j = 0; j < columns; j++)
         exact_add_window(&states[j], window, hi[j], lo[j]);
@@ -125,6 +153,11 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
         type->kernels->widen(data, n, copy);
         values = copy;
     }
+    if (type->absolute) {
+        for (size_t i = 0; i < n; i++)
+            copy[i] = fabs(values[i]);
+        values = copy;
+    }
     parsum_kernels()->bounds(values, n, &largest, &least, &groups);
     if (largest >= (int64_t)INFINITY_BITS) {
         for (size_t i = 0; i < n; i++)
@@ -137,7 +170,7 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
     } else if (largest && type->size < sizeof(double)) {
         int window =
             type->first_window ? clamp_window(exponent_of(largest) + type->first_window) : -14;
-        if (try_window(states, columns, type->kernels, data, n, window))
+        if (try_window(states, columns, type->kernels, type->absolute, data, n, window))
             return 0;
     }
     if (!largest)
@@ -145,7 +178,7 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
     for (int headroom = HEADROOM; headroom >= 0; headroom -= HEADROOM) {
         int window = clamp_window(exponent_of(largest) + headroom - WINDOW_SPAN + 1);
         if (exponent_of(least) >= window &&
-            try_window(states, columns, &parsum_kernels()->f64, values, n, window))
+            try_window(states, columns, &parsum_kernels()->f64, 0, values, n, window))
             return 0;
     }
     if (exponent_of(largest) - WINDOW_SPAN + 1 <= WINDOW_MAX &&
@@ -175,7 +208,8 @@ static void accumulate_interleaved(exact_state *states, unsigned columns, const 
         if (columns == 1 && states->nan)
             break; /* the result is known */
         if (unruly || states->window == WINDOW_NONE ||
-            !try_window(states, columns, type->kernels, data, count, states->window)) {
+            !try_window(states, columns, type->kernels, type->absolute, data, count,
+                        states->window)) {
             if (worth && !binned) {
                 parsum_bins_clear(&bins);
                 binned = 1;
@@ -189,13 +223,10 @@ static void accumulate_interleaved(exact_state *states, unsigned columns, const 
         parsum_bins_flush(states, &bins);
 }
 
-static void accumulate_exact(exact_state *state, const float_type *type, const char *data, size_t n,
-                             ptrdiff_t stride)
+/* Elements that are counted and marked as seen. */
+static void accumulate_run(exact_state *state, const float_type *type, const char *data, size_t n,
+                           ptrdiff_t stride)
 {
-    if (!n)
-        return;
-    if (!(state->seen & SEEN_NOT_MINUS_ZERO))
-        mark_seen(state, type, data, n, stride);
     if (stride == (ptrdiff_t)type->size && (uintptr_t)data % type->size == 0) {
         accumulate_interleaved(state, 1, type, data, n);
         return;
@@ -208,6 +239,17 @@ static void accumulate_exact(exact_state *state, const float_type *type, const c
         accumulate_interleaved(state, 1, type, gathered, count);
         n -= count;
     }
+}
+
+static void accumulate_exact(exact_state *state, const float_type *type, const char *data, size_t n,
+                             ptrdiff_t stride)
+{
+    if (!n)
+        return;
+    state->count += n;
+    if (!(state->seen & SEEN_NOT_MINUS_ZERO))
+        mark_seen(state, type, data, n, stride);
+    accumulate_run(state, type, data, n, stride);
 }
 
 /* Window floors for columns, from their maxima; a column of zeros takes the largest of all. */
@@ -283,11 +325,11 @@ static void accumulate_wide(exact_state *states, size_t columns, size_t repeat,
         for (size_t j = columns; j < width; j++)
             w.floors[j] = w.floors[j - columns];
         start_columns(&w, width);
-        type->kernels->fold_columns(data, count, row_stride, width, w.floors, w.high, w.low,
-                                    w.outside);
+        type->kernels->fold_columns[type->absolute](data, count, row_stride, width, w.floors,
+                                                    w.high, w.low, w.outside);
         for (size_t k = 0, j = 0; k < width; k++, j = j + 1 < columns ? j + 1 : 0) {
             if (w.outside[k] & WINDOW_OUTSIDE)
-                accumulate_exact(&states[j], type, data + k * type->size, count, row_stride);
+                accumulate_run(&states[j], type, data + k * type->size, count, row_stride);
             else
                 exact_add_window(&states[j], exponent_of(w.floors[k]),
                                  (int64_t)(bits_of(w.high[k]) - high_start(w.floors[k])),
@@ -303,9 +345,11 @@ static void accumulate_exact_columns(exact_state *states, const float_type *type
 {
     if (!rows)
         return;
-    for (size_t j = 0; j < columns; j++)
+    for (size_t j = 0; j < columns; j++) {
+        states[j].count += rows;
         if (!(states[j].seen & SEEN_NOT_MINUS_ZERO))
             mark_seen(&states[j], type, data + j * type->size, rows, row_stride);
+    }
     int packed = row_stride == (ptrdiff_t)(columns * type->size);
     if (packed && columns <= 8 && (columns & (columns - 1)) == 0) {
         /* The columns take turns in one run; they share a window while they can. */
@@ -323,17 +367,26 @@ static void accumulate_exact_columns(exact_state *states, const float_type *type
     accumulate_wide(states, columns, 1, type, data, rows, row_stride);
 }
 
-/* Rounds the exact sum of two doubles to the type, once: to double by the addition itself; to a
- * narrower type by way of a double rounded to odd, which keeps the side of every tie (Boldo and
- * Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to
- * odd", 2008; 53 >= 24 + 2). */
-static int round_pair(double high, double low, int type, char *result)
+/* Rounds to the type, once, a number whose nearest double and the sign of the rest beyond it are
+ * known: to a narrower type by way of a double rounded to odd, which keeps the side of every tie
+ * (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
+ * rounding to odd", 2008; 53 >= 24 + 2). Not for long double. */
+static int round_nearest(double nearest, double rest, int type, char *result)
 {
-    double sum = high + low;
     if (type == PARSUM_FLOAT64) {
-        memcpy(result, &sum, sizeof sum);
+        memcpy(result, &nearest, sizeof nearest);
         return 0;
     }
+    const uint64_t bits = bits_of(nearest);
+    if (rest != 0 && !(bits & 1))
+        nearest = double_of((rest > 0) == (nearest > 0) ? bits + 1 : bits - 1);
+    return parsum_round_double(nearest, type, result);
+}
+
+/* The same for the exact sum of two doubles. */
+static int round_pair(double high, double low, int type, char *result)
+{
+    const double sum = high + low;
     if (type == PARSUM_LONGDOUBLE) {
         long double wide = (long double)high + low;
         memset(result, 0, sizeof wide);
@@ -341,69 +394,97 @@ static int round_pair(double high, double low, int type, char *result)
         return 0;
     }
     const double part = sum - high;
-    const double error = (high - (sum - part)) + (low - part);
-    uint64_t bits = bits_of(sum);
-    if (error != 0 && !(bits & 1))
-        sum = double_of((error > 0) == (sum > 0) ? bits + 1 : bits - 1);
-    if (type == PARSUM_FLOAT32) {
-        float narrow = (float)sum;
-        memcpy(result, &narrow, sizeof narrow);
-        return isinf(narrow) ? PARSUM_OVERFLOW : 0;
-    }
-    int exponent;
-    const double fraction = frexp(sum, &exponent);
-    return parsum_round_int128((int128)ldexp(fraction, 53), exponent - 53, type, result);
+    return round_nearest(sum, (high - (sum - part)) + (low - part), type, result);
 }
 
-/* Rounds what a kernel summed, or sums it by way of a state if it was not in its window. Returns
- * flags; `window`, if not NULL, is set to the state's. */
-static int finish_pair(const float_type *type, const char *data, size_t n, ptrdiff_t stride,
-                       double high, double low, int64_t outside, int result_type, char *result,
-                       int *window)
+/* And for the n-th part of such a sum. */
+static int round_part(double high, double low, size_t n, int type, char *result)
 {
-    int unsure = (outside & WINDOW_OUTSIDE) != 0;
+    big first, second, sum, count;
+    big_from_double(high, &first);
+    big_from_double(low, &second);
+    big_add(&first, &second, &sum);
+    big_from_uint64(n, &count);
+    return big_round_quotient(&sum, &count, type, result);
+}
+
+/* What kernels say of sums, and of means if those are wanted; see kernels.h. */
+typedef struct {
+    double *highs, *lows, *sums, *quotients, *rests;
+    int64_t *outside, *unsure;
+    int means;
+} pairs;
+
+/* Nonzero if not all quotients are as good as the sums they are made of. */
+static int divide_pairs(const pairs *p, size_t count, size_t n)
+{
+    return parsum_kernels()->divide_pairs(p->highs, p->lows, count, (double)n, p->quotients,
+                                          p->rests, p->unsure);
+}
+
+/* Rounds number k of what a kernel made of runs of n elements, or takes the run in by way of a
+ * state if it was not in the kernel's window. Returns flags; `window`, if not NULL, is set to the
+ * state's. */
+static int finish_pair(const float_type *type, const char *data, size_t n, ptrdiff_t stride,
+                       const pairs *p, size_t k, int result_type, char *result, int *window)
+{
+    const double high = p->highs[k], low = p->lows[k];
+    int unsure = (p->outside[k] & WINDOW_OUTSIDE) != 0;
     if (!unsure && high == 0 && low == 0) {
         double first; /* all of them may be -0.0 */
         type->kernels->widen(data, 1, &first);
-        unsure = bits_of(first) == SIGN_BIT;
+        unsure = bits_of(first) == SIGN_BIT && !type->absolute;
     }
-    if (!unsure)
-        return round_pair(high, low, result_type, result);
+    if (!unsure) {
+        if (!p->means)
+            return round_pair(high, low, result_type, result);
+        if (p->unsure[k] || result_type == PARSUM_LONGDOUBLE)
+            return round_part(high, low, n, result_type, result);
+        return round_nearest(p->quotients[k], p->rests[k], result_type, result);
+    }
     exact_state state;
     parsum_exact_identity(&state);
     accumulate_exact(&state, type, data, n, stride);
     if (window && state.window != WINDOW_NONE)
         *window = state.window;
-    return parsum_exact_finish(&state, result_type, result);
+    return (p->means ? finish_exact_mean : finish_exact)(&state, result_type, result);
 }
 
 static int reduce_exact_columns(const float_type *type, const char *data, size_t rows,
-                                ptrdiff_t row_stride, size_t columns, int result_type, char *result)
+                                ptrdiff_t row_stride, size_t columns, int means, int result_type,
+                                char *result)
 {
-    double sums[TILE];
+    double sums[TILE], quotients[TILE], rests[TILE];
     _Alignas(64) double highs[TILE];
     _Alignas(64) double lows[TILE];
     _Alignas(64) int64_t outside[TILE];
+    int64_t unsure[TILE];
+    const pairs p = {highs, lows, sums, quotients, rests, outside, unsure, means && rows > 1};
     int flags = 0;
-    const int bad =
-        type->kernels->reduce_columns(data, rows, row_stride, columns, sums, highs, lows, outside);
+    int bad = type->kernels->reduce_columns[type->absolute](data, rows, row_stride, columns, sums,
+                                                            highs, lows, outside);
+    if (p.means)
+        bad |= divide_pairs(&p, columns, rows);
     if (result_type == PARSUM_FLOAT64 && !bad) {
-        memcpy(result, sums, columns * sizeof *sums);
+        memcpy(result, p.means ? quotients : sums, columns * sizeof *sums);
         return 0;
     }
     for (size_t j = 0; j < columns; j++, result += parsum_type_size[result_type])
-        flags |= finish_pair(type, data + j * type->size, rows, row_stride, highs[j], lows[j],
-                             outside[j], result_type, result, NULL);
+        flags |= finish_pair(type, data + j * type->size, rows, row_stride, &p, j, result_type,
+                             result, NULL);
     return flags;
 }
 
 #define ROW_BATCH 64 /* rows between changes of the window */
 
 static int reduce_exact_rows(const float_type *type, const char *data, size_t rows,
-                             ptrdiff_t row_stride, size_t n, int result_type, char *result)
+                             ptrdiff_t row_stride, size_t n, int means, int result_type,
+                             char *result)
 {
-    double sums[ROW_BATCH], highs[ROW_BATCH], lows[ROW_BATCH], values[ROW_MAX];
-    int64_t outside[ROW_BATCH], largest, least;
+    double sums[ROW_BATCH], quotients[ROW_BATCH], rests[ROW_BATCH];
+    double highs[ROW_BATCH], lows[ROW_BATCH], values[ROW_MAX];
+    int64_t outside[ROW_BATCH], unsure[ROW_BATCH], largest, least;
+    const pairs p = {highs, lows, sums, quotients, rests, outside, unsure, means && n > 1};
     uint64_t groups;
     int flags = 0;
     type->kernels->widen(data, n, values);
@@ -411,18 +492,20 @@ static int reduce_exact_rows(const float_type *type, const char *data, size_t ro
     int window = clamp_window(exponent_of(largest) + HEADROOM - WINDOW_SPAN + 1);
     while (rows) {
         const size_t count = rows < ROW_BATCH ? rows : ROW_BATCH;
-        const int bad = type->kernels->reduce_rows(data, count, row_stride, n, window, sums, highs,
-                                                   lows, outside);
+        int bad = type->kernels->reduce_rows[type->absolute](data, count, row_stride, n, window,
+                                                             sums, highs, lows, outside);
+        if (p.means)
+            bad |= divide_pairs(&p, count, n);
         if (result_type == PARSUM_FLOAT64 && !bad) {
-            memcpy(result, sums, count * sizeof *sums);
+            memcpy(result, p.means ? quotients : sums, count * sizeof *sums);
             data += (ptrdiff_t)count * row_stride;
             result += count * sizeof(double);
             rows -= count;
             continue;
         }
         for (size_t r = 0; r < count; r++, data += row_stride) {
-            flags |= finish_pair(type, data, n, (ptrdiff_t)type->size, highs[r], lows[r],
-                                 outside[r], result_type, result, &window);
+            flags |= finish_pair(type, data, n, (ptrdiff_t)type->size, &p, r, result_type, result,
+                                 &window);
             result += parsum_type_size[result_type];
         }
         rows -= count;
@@ -430,44 +513,173 @@ static int reduce_exact_rows(const float_type *type, const char *data, size_t ro
     return flags;
 }
 
-#define EXACT(TYPE)                                                                                \
-    static void accumulate_exact_##TYPE(void *state, const void *data, size_t n, ptrdiff_t stride) \
+static float_type absolute(float_type type)
+{
+    type.absolute = 1;
+    return type;
+}
+
+#define EXACT(NAME, TYPE)                                                                          \
+    static void accumulate_exact_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride) \
     {                                                                                              \
-        float_type type = type_##TYPE();                                                           \
+        const float_type type = TYPE;                                                              \
         accumulate_exact(state, &type, data, n, stride);                                           \
     }                                                                                              \
-    static void accumulate_exact_columns_##TYPE(void *states, const void *data, size_t rows,       \
+    static void accumulate_exact_columns_##NAME(void *states, const void *data, size_t rows,       \
                                                 ptrdiff_t row_stride, size_t columns)              \
     {                                                                                              \
-        float_type type = type_##TYPE();                                                           \
+        const float_type type = TYPE;                                                              \
         accumulate_exact_columns(states, &type, data, rows, row_stride, columns);                  \
-    }                                                                                              \
-    static int reduce_exact_columns_##TYPE(const void *data, size_t rows, ptrdiff_t row_stride,    \
-                                           size_t columns, int result_type, char *result)          \
+    }
+#define EXACT_RUNS(NAME, TYPE, MEANS)                                                              \
+    static int reduce_columns_##NAME(const void *data, size_t rows, ptrdiff_t row_stride,          \
+                                     size_t columns, double parameter, int result_type,            \
+                                     char *result)                                                 \
     {                                                                                              \
-        float_type type = type_##TYPE();                                                           \
-        return reduce_exact_columns(&type, data, rows, row_stride, columns, result_type, result);  \
+        (void)parameter;                                                                           \
+        const float_type type = TYPE;                                                              \
+        return reduce_exact_columns(&type, data, rows, row_stride, columns, MEANS, result_type,    \
+                                    result);                                                       \
     }                                                                                              \
-    static int reduce_exact_rows_##TYPE(const void *data, size_t rows, ptrdiff_t row_stride,       \
-                                        size_t n, int result_type, char *result)                   \
+    static int reduce_rows_##NAME(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,   \
+                                  double parameter, int result_type, char *result)                 \
     {                                                                                              \
-        float_type type = type_##TYPE();                                                           \
-        return reduce_exact_rows(&type, data, rows, row_stride, n, result_type, result);           \
+        (void)parameter;                                                                           \
+        const float_type type = TYPE;                                                              \
+        return reduce_exact_rows(&type, data, rows, row_stride, n, MEANS, result_type, result);    \
+    }
+#define EXACT_TYPE(TYPE)                                                                           \
+    EXACT(TYPE, type_##TYPE())                                                                     \
+    EXACT(abs_##TYPE, absolute(type_##TYPE()))                                                     \
+    EXACT_RUNS(sum_##TYPE, type_##TYPE(), 0)                                                       \
+    EXACT_RUNS(mean_##TYPE, type_##TYPE(), 1)                                                      \
+    EXACT_RUNS(abs_sum_##TYPE, absolute(type_##TYPE()), 0)
+
+EXACT_TYPE(f16)
+EXACT_TYPE(f32)
+EXACT_TYPE(f64)
+
+/* ---- exact sums of the magnitudes of complex numbers ---- */
+
+typedef struct {
+    int (*magnitudes)(const void *data, size_t n, void *out);
+    float_type part;
+    int type; /* of the parts */
+} complex_type;
+
+static complex_type type_c64(void)
+{
+    return (complex_type){parsum_kernels()->magnitudes_c64, type_f32(), PARSUM_FLOAT32};
+}
+
+static complex_type type_c128(void)
+{
+    return (complex_type){parsum_kernels()->magnitudes_c128, type_f64(), PARSUM_FLOAT64};
+}
+
+/* The magnitude of one number, by exact squares. Infinity counts for more than NaN (C11, G.6). */
+static int round_magnitude(double x, double y, int type, void *result)
+{
+    big part, squares[2], sum, one;
+    if (!isfinite(x) || !isfinite(y)) {
+        parsum_store(type, isinf(x) || isinf(y) ? (double)INFINITY : (double)NAN, result);
+        return 0;
+    }
+    big_from_double(x, &part);
+    big_multiply(&part, &part, &squares[0]);
+    big_from_double(y, &part);
+    big_multiply(&part, &part, &squares[1]);
+    big_add(&squares[0], &squares[1], &sum);
+    big_from_uint64(1, &one);
+    return big_round_root(&sum, &one, type, result);
+}
+
+/* Number i is on its way to states[i * step]. */
+static void take_magnitudes(exact_state *states, size_t step, const complex_type *type,
+                            const char *data, size_t n, char *out)
+{
+    const size_t size = type->part.size;
+    if (!type->magnitudes(data, n, out))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        double value, parts[2];
+        type->part.kernels->widen(out + i * size, 1, &value);
+        if (!isnan(value))
+            continue;
+        type->part.kernels->widen(data + 2 * i * size, 2, parts);
+        if (round_magnitude(parts[0], parts[1], type->type, out + i * size) & PARSUM_OVERFLOW)
+            states[i * step].overflow = 1;
+    }
+}
+
+static void accumulate_magnitudes(exact_state *state, const complex_type *type, const char *data,
+                                  size_t n, ptrdiff_t stride)
+{
+    enum { NUMBERS = BLOCK / 2 };
+    char gathered[2 * NUMBERS * sizeof(double)], magnitudes[NUMBERS * sizeof(double)];
+    const size_t size = type->part.size;
+    const int direct = stride == (ptrdiff_t)(2 * size) && (uintptr_t)data % size == 0;
+    state->count += n;
+    state->seen |= n ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;
+    while (n && !state->nan) {
+        const size_t count = n < NUMBERS ? n : NUMBERS;
+        const char *p = data;
+        if (!direct) {
+            for (size_t i = 0; i < count; i++)
+                memcpy(gathered + 2 * i * size, data + (ptrdiff_t)i * stride, 2 * size);
+            p = gathered;
+        }
+        take_magnitudes(state, 0, type, p, count, magnitudes);
+        accumulate_interleaved(state, 1, &type->part, magnitudes, count);
+        data += (ptrdiff_t)count * stride;
+        n -= count;
+    }
+}
+
+static void accumulate_magnitude_columns(exact_state *states, const complex_type *type,
+                                         const char *data, size_t rows, ptrdiff_t row_stride,
+                                         size_t columns)
+{
+    char magnitudes[8 * TILE * sizeof(double)];
+    const size_t size = type->part.size, most = 8 * TILE / columns;
+    while (rows) {
+        const size_t count = rows < most ? rows : most;
+        for (size_t r = 0; r < count; r++, data += row_stride)
+            take_magnitudes(states, 1, type, data, columns, magnitudes + r * columns * size);
+        accumulate_exact_columns(states, &type->part, magnitudes, count,
+                                 (ptrdiff_t)(columns * size), columns);
+        rows -= count;
+    }
+}
+
+static int finish_magnitudes(const void *state, int type, void *result)
+{
+    const exact_state *exact = state;
+    const int flags = parsum_exact_finish(exact, type, result);
+    return exact->overflow && !exact->nan ? flags | PARSUM_OVERFLOW : flags;
+}
+
+#define MAGNITUDES(TYPE)                                                                           \
+    static void accumulate_abs_##TYPE(void *state, const void *data, size_t n, ptrdiff_t stride)   \
+    {                                                                                              \
+        const complex_type type = type_##TYPE();                                                   \
+        accumulate_magnitudes(state, &type, data, n, stride);                                      \
+    }                                                                                              \
+    static void accumulate_abs_columns_##TYPE(void *states, const void *data, size_t rows,         \
+                                              ptrdiff_t row_stride, size_t columns)                \
+    {                                                                                              \
+        const complex_type type = type_##TYPE();                                                   \
+        accumulate_magnitude_columns(states, &type, data, rows, row_stride, columns);              \
     }
 
-EXACT(f16)
-EXACT(f32)
-EXACT(f64)
+MAGNITUDES(c64)
+MAGNITUDES(c128)
 
 /* ---- fast sums of floats: leaves of the fixed tree ---- */
 
-typedef struct {
-    double sum;
-    uint64_t seen;
-} fast_state;
-
-static void identity_fast(void *state)
+static void identity_fast(void *state, double parameter)
 {
+    (void)parameter;
     *(fast_state *)state = (fast_state){-0.0, 0};
 }
 
@@ -476,32 +688,23 @@ static void combine_fast(void *state, const void *other)
     fast_state *a = state;
     const fast_state *b = other;
     a->sum += b->sum;
-    a->seen |= b->seen;
+    a->count += b->count;
 }
 
 static int finish_fast(const void *state, int type, void *result)
 {
     const fast_state *fast = state;
-    double sum = !fast->seen ? 0.0 : isnan(fast->sum) ? (double)NAN : fast->sum;
-    int flags = 0;
-    switch (type) {
-    case PARSUM_FLOAT64:
-        memcpy(result, &sum, sizeof sum);
-        return 0;
-    case PARSUM_FLOAT32: {
-        float narrow = (float)sum;
-        memcpy(result, &narrow, sizeof narrow);
-        return isinf(narrow) && isfinite(sum) ? PARSUM_OVERFLOW : 0;
-    }
-    default: {
-        exact_state exact;
-        float_type f64 = type_f64();
-        parsum_exact_identity(&exact);
-        accumulate_exact(&exact, &f64, (const char *)&sum, 1, sizeof sum);
-        flags = parsum_exact_finish(&exact, type, result);
-        return flags;
-    }
-    }
+    const double sum = !fast->count ? 0.0 : isnan(fast->sum) ? (double)NAN : fast->sum;
+    return parsum_round_double(sum, type, result);
+}
+
+static int finish_fast_mean(const void *state, int type, void *result)
+{
+    const fast_state *fast = state;
+    if (!fast->count)
+        return no_mean(type, result);
+    const double mean = isnan(fast->sum) ? (double)NAN : fast->sum / (double)fast->count;
+    return parsum_round_double(mean, type, result);
 }
 
 #define FAST(TYPE, ELEMENT)                                                                        \
@@ -520,7 +723,7 @@ static int finish_fast(const void *state, int type, void *result)
                 leaf = gathered;                                                                   \
             }                                                                                      \
             fast->sum += kernels->leaf(leaf, count);                                               \
-            fast->seen = 1;                                                                        \
+            fast->count += count;                                                                  \
             p += (ptrdiff_t)count * stride;                                                        \
             n -= count;                                                                            \
         }                                                                                          \
@@ -535,7 +738,7 @@ static int finish_fast(const void *state, int type, void *result)
         parsum_kernels()->TYPE.leaf_columns(data, rows, row_stride, columns, sums);                \
         for (size_t j = 0; j < columns; j++) {                                                     \
             fast[j].sum += sums[j];                                                                \
-            fast[j].seen = 1;                                                                      \
+            fast[j].count += rows;                                                                 \
         }                                                                                          \
     }
 
@@ -545,9 +748,12 @@ FAST(f64, double)
 
 /* ---- integers: 128 bits hold 2^64 elements of 64 bits ---- */
 
+#define EXACT_INTEGER (INT64_C(1) << 53) /* a double has all integers up to here */
+
 typedef struct {
     uint64_t low, high; /* two's complement */
     uint64_t nat;
+    uint64_t count;
 } integer_state;
 
 static int128 integer_sum(const integer_state *state)
@@ -562,8 +768,9 @@ static void add_to_integer(integer_state *state, int128 value)
     state->high = (uint64_t)(sum >> 64);
 }
 
-static void identity_integer(void *state)
+static void identity_integer(void *state, double parameter)
 {
+    (void)parameter;
     memset(state, 0, sizeof(integer_state));
 }
 
@@ -573,27 +780,16 @@ static void combine_integer(void *state, const void *other)
     const integer_state *b = other;
     add_to_integer(a, integer_sum(b));
     a->nat |= b->nat;
+    a->count += b->count;
 }
 
-/* Writes the low bits; says whether they are all of it. */
-static int finish_integer(const void *state, int type, void *result)
+int parsum_store_integer(int128 value, int type, void *result)
 {
-    const int128 sum = integer_sum(state);
-    if (type == PARSUM_BOOL) {
-        uint8_t truth = sum != 0;
-        memcpy(result, &truth, sizeof truth);
-        return 0;
-    }
-    if (type == PARSUM_TIMEDELTA && ((const integer_state *)state)->nat) {
-        int64_t nat = INT64_MIN;
-        memcpy(result, &nat, sizeof nat);
-        return 0;
-    }
     const int is_signed = type == PARSUM_INT8 || type == PARSUM_INT16 || type == PARSUM_INT32 ||
-                          type == PARSUM_INT64 || type == PARSUM_TIMEDELTA;
+                          type == PARSUM_INT64 || type == PARSUM_TIME;
     const int bits = 8 * (int)parsum_type_size[type];
     /* The low bytes come first on little-endian machines only. */
-    const uint64_t low = (uint64_t)sum;
+    const uint64_t low = (uint64_t)value;
     const uint8_t low8 = (uint8_t)low;
     const uint16_t low16 = (uint16_t)low;
     const uint32_t low32 = (uint32_t)low;
@@ -604,7 +800,55 @@ static int finish_integer(const void *state, int type, void *result)
     memcpy(result, source, (size_t)bits / 8);
     const int128 most = ((int128)1 << (is_signed ? bits - 1 : bits)) - 1;
     const int128 least = is_signed ? -most - 1 : 0;
-    return sum < least || sum > most ? PARSUM_OVERFLOW : 0;
+    return value < least || value > most ? PARSUM_OVERFLOW : 0;
+}
+
+static int finish_integer(const void *state, int type, void *result)
+{
+    const int128 sum = integer_sum(state);
+    if (type == PARSUM_BOOL) {
+        uint8_t truth = sum != 0;
+        memcpy(result, &truth, sizeof truth);
+        return 0;
+    }
+    if (type == PARSUM_TIME && ((const integer_state *)state)->nat) {
+        int64_t nat = INT64_MIN;
+        memcpy(result, &nat, sizeof nat);
+        return 0;
+    }
+    return parsum_store_integer(sum, type, result);
+}
+
+static int finish_integer_mean(const void *state, int type, void *result)
+{
+    const integer_state *integer = state;
+    const int128 sum = integer_sum(integer);
+    big numerator, count;
+    if (!integer->count)
+        return no_mean(type, result);
+    const int64_t narrow = (int64_t)integer->low;
+    if (type == PARSUM_FLOAT64 && sum == narrow && narrow <= EXACT_INTEGER &&
+        narrow >= -EXACT_INTEGER && integer->count <= (uint64_t)EXACT_INTEGER) {
+        /* Both are doubles, so IEEE division is it. */
+        const double mean = (double)narrow / (double)integer->count;
+        memcpy(result, &mean, sizeof mean);
+        return 0;
+    }
+    big_from_int128(sum, 0, &numerator);
+    big_from_uint64(integer->count, &count);
+    return big_round_quotient(&numerator, &count, type, result);
+}
+
+/* Truncated toward zero; the mean of 64-bit integers is one. */
+static int finish_time_mean(const void *state, int type, void *result)
+{
+    (void)type;
+    const integer_state *integer = state;
+    int64_t mean = INT64_MIN; /* NaT */
+    if (integer->count && !integer->nat)
+        mean = (int64_t)(integer_sum(integer) / (int128)integer->count);
+    memcpy(result, &mean, sizeof mean);
+    return integer->count ? 0 : PARSUM_INVALID | PARSUM_EMPTY;
 }
 
 static int128 joined(int64_t low, int64_t high)
@@ -642,6 +886,7 @@ static int128 sum_of_run(const integer_kernels *kernels, size_t size, const char
     static void accumulate_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)       \
     {                                                                                              \
         integer_state *integer = state;                                                            \
+        integer->count += n;                                                                       \
         add_to_integer(integer,                                                                    \
                        sum_of_run(&parsum_kernels()->NAME, SIZE, data, n, stride, &integer->nat)); \
     }                                                                                              \
@@ -650,14 +895,18 @@ static int128 sum_of_run(const integer_kernels *kernels, size_t size, const char
     {                                                                                              \
         int64_t low[TILE] = {0}, high[TILE] = {0};                                                 \
         parsum_kernels()->NAME.columns(data, rows, row_stride, columns, low, high);                \
-        for (size_t j = 0; j < columns; j++)                                                       \
-            add_to_integer((integer_state *)states + j, joined(low[j], high[j]));                  \
+        integer_state *integer = states;                                                           \
+        for (size_t j = 0; j < columns; j++) {                                                     \
+            integer[j].count += rows;                                                              \
+            add_to_integer(&integer[j], joined(low[j], high[j]));                                  \
+        }                                                                                          \
     }                                                                                              \
     /* The same sum on its way to a floating result, which may start from a float. */              \
     static void accumulate_real_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)  \
     {                                                                                              \
         uint64_t nat = 0;                                                                          \
         exact_state *exact = state;                                                                \
+        exact->count += n;                                                                         \
         exact->seen |= n ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;                                     \
         parsum_exact_add_int128(                                                                   \
             exact, sum_of_run(&parsum_kernels()->NAME, SIZE, data, n, stride, &nat), 0);           \
@@ -669,10 +918,80 @@ static int128 sum_of_run(const integer_kernels *kernels, size_t size, const char
         exact_state *exact = states;                                                               \
         parsum_kernels()->NAME.columns(data, rows, row_stride, columns, low, high);                \
         for (size_t j = 0; j < columns; j++) {                                                     \
+            exact[j].count += rows;                                                                \
             exact[j].seen |= rows ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : 0;                            \
             parsum_exact_add_int128(&exact[j], joined(low[j], high[j]), 0);                        \
         }                                                                                          \
     }
+
+/* Magnitudes are unsigned numbers of the same size; an unsigned element is its own. */
+static int128 sum_of_magnitudes(const integer_kernels *kernels, const integer_kernels *magnitudes,
+                                size_t size, const char *data, size_t n, ptrdiff_t stride)
+{
+    char gathered[BLOCK * sizeof(int64_t)], out[BLOCK * sizeof(int64_t)];
+    const int direct = stride == (ptrdiff_t)size && (uintptr_t)data % size == 0;
+    const size_t block = sizeof out / size;
+    int128 total = 0;
+    while (n) {
+        const size_t count = n < block ? n : block;
+        const char *p = data;
+        if (!direct) {
+            for (size_t i = 0; i < count; i++)
+                memcpy(gathered + i * size, data + (ptrdiff_t)i * stride, size);
+            p = gathered;
+        }
+        int64_t low = 0, high = 0;
+        kernels->magnitudes(p, count, out);
+        magnitudes->sum(out, count, &low, &high);
+        total += joined(low, high);
+        data += (ptrdiff_t)count * stride;
+        n -= count;
+    }
+    return total;
+}
+
+static void sum_magnitude_columns(const integer_kernels *kernels, const integer_kernels *magnitudes,
+                                  size_t size, const char *data, size_t rows, ptrdiff_t row_stride,
+                                  size_t columns, int64_t *low, int64_t *high)
+{
+    enum { ROWS = 4 }; /* what the kernels take at once */
+    char out[ROWS * TILE * sizeof(int64_t)];
+    while (rows) {
+        const size_t count = rows < ROWS ? rows : ROWS;
+        for (size_t r = 0; r < count; r++, data += row_stride)
+            kernels->magnitudes(data, columns, out + r * columns * size);
+        magnitudes->columns(out, count, (ptrdiff_t)(columns * size), columns, low, high);
+        rows -= count;
+    }
+}
+
+static int finish_integer_magnitudes(const void *state, int type, void *result)
+{
+    return parsum_round_int128(integer_sum(state), 0, type, result);
+}
+
+#define INTEGER_MAGNITUDES(NAME, MAGNITUDE, SIZE)                                                  \
+    static void accumulate_abs_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)   \
+    {                                                                                              \
+        const kernel_table *table = parsum_kernels();                                              \
+        add_to_integer(state,                                                                      \
+                       sum_of_magnitudes(&table->NAME, &table->MAGNITUDE, SIZE, data, n, stride)); \
+    }                                                                                              \
+    static void accumulate_abs_columns_##NAME(void *states, const void *data, size_t rows,         \
+                                              ptrdiff_t row_stride, size_t columns)                \
+    {                                                                                              \
+        const kernel_table *table = parsum_kernels();                                              \
+        int64_t low[TILE] = {0}, high[TILE] = {0};                                                 \
+        sum_magnitude_columns(&table->NAME, &table->MAGNITUDE, SIZE, data, rows, row_stride,       \
+                              columns, low, high);                                                 \
+        for (size_t j = 0; j < columns; j++)                                                       \
+            add_to_integer((integer_state *)states + j, joined(low[j], high[j]));                  \
+    }
+
+INTEGER_MAGNITUDES(i8, u8, 1)
+INTEGER_MAGNITUDES(i16, u16, 2)
+INTEGER_MAGNITUDES(i32, u32, 4)
+INTEGER_MAGNITUDES(i64, u64, 8)
 
 INTEGER(boolean, 1)
 INTEGER(i8, 1)
@@ -687,6 +1006,7 @@ INTEGER(u64, 8)
 static void accumulate_timedelta(void *state, const void *data, size_t n, ptrdiff_t stride)
 {
     integer_state *integer = state;
+    integer->count += n;
     add_to_integer(integer, sum_of_run(&parsum_kernels()->timedelta, sizeof(int64_t), data, n,
                                        stride, &integer->nat));
 }
@@ -697,13 +1017,9 @@ static void accumulate_timedelta(void *state, const void *data, size_t n, ptrdif
  * the roundings of rest itself, each below 2^-(2p) of the sum of magnitudes. Not correctly rounded;
  * deterministic, as the tree is fixed. */
 
-typedef struct {
-    long double sum, rest;
-    uint64_t seen, special; /* bits: an infinity came, a NaN came */
-} compensated_state;
-
-static void identity_compensated(void *state)
+static void identity_compensated(void *state, double parameter)
 {
+    (void)parameter;
     *(compensated_state *)state = (compensated_state){-0.0L, 0.0L, 0, 0};
 }
 
@@ -725,26 +1041,54 @@ static void accumulate_compensated(void *state, const void *data, size_t n, ptrd
         compensated->special |= isinf(value) ? 1 : isnan(value) ? 2 : 0;
         add_compensated(compensated, value, 0);
     }
-    compensated->seen |= n != 0;
+    compensated->count += n;
+}
+
+static void accumulate_abs_long(void *state, const void *data, size_t n, ptrdiff_t stride)
+{
+    compensated_state *compensated = state;
+    const char *p = data;
+    for (size_t i = 0; i < n; i++, p += stride) {
+        long double value;
+        memcpy(&value, p, sizeof value);
+        compensated->special |= isinf(value) ? 1 : isnan(value) ? 2 : 0;
+        add_compensated(compensated, fabsl(value), 0);
+    }
+    compensated->count += n;
+}
+
+static void accumulate_abs_clong(void *state, const void *data, size_t n, ptrdiff_t stride)
+{
+    compensated_state *compensated = state;
+    const char *p = data;
+    for (size_t i = 0; i < n; i++, p += stride) {
+        long double parts[2];
+        memcpy(parts, p, sizeof parts);
+        const long double value = hypotl(parts[0], parts[1]);
+        compensated->special |= isinf(parts[0]) || isinf(parts[1]) ? 1 : isnan(value) ? 2 : 0;
+        add_compensated(compensated, value, 0);
+    }
+    compensated->count += n;
 }
 
 static void combine_compensated(void *state, const void *other)
 {
     const compensated_state *b = other;
     add_compensated(state, b->sum, b->rest);
-    ((compensated_state *)state)->seen |= b->seen;
+    ((compensated_state *)state)->count += b->count;
     ((compensated_state *)state)->special |= b->special;
 }
 
-static int finish_compensated(const void *state, int type, void *result)
+static int round_compensated(const compensated_state *compensated, long double count, int type,
+                             void *result)
 {
-    const compensated_state *compensated = state;
-    long double sum = compensated->seen ? compensated->sum : 0.0L;
+    long double sum = compensated->count ? compensated->sum : 0.0L;
     /* Once infinite, the rest is NaN and of no matter; zero must keep its sign. */
     if (isfinite(sum) && compensated->rest != 0)
         sum += compensated->rest;
     if (isnan(sum))
         sum = NAN;
+    sum /= count;
     int flags = 0;
     if (isinf(sum) && !(compensated->special & 1))
         flags = PARSUM_OVERFLOW;
@@ -778,74 +1122,100 @@ static int finish_compensated(const void *state, int type, void *result)
     return flags;
 }
 
+static int finish_compensated(const void *state, int type, void *result)
+{
+    return round_compensated(state, 1, type, result);
+}
+
+static int finish_compensated_mean(const void *state, int type, void *result)
+{
+    const compensated_state *compensated = state;
+    if (!compensated->count)
+        return no_mean(type, result);
+    return round_compensated(compensated, (long double)compensated->count, type, result);
+}
+
 /* ---- the table ---- */
 
-#define BIT(type) (1u << (type))
-#define FLOATS                                                                                     \
-    (BIT(PARSUM_FLOAT16) | BIT(PARSUM_FLOAT32) | BIT(PARSUM_FLOAT64) | BIT(PARSUM_LONGDOUBLE))
-#define INTEGERS                                                                                   \
-    (BIT(PARSUM_BOOL) | BIT(PARSUM_INT8) | BIT(PARSUM_UINT8) | BIT(PARSUM_INT16) |                 \
-     BIT(PARSUM_UINT16) | BIT(PARSUM_INT32) | BIT(PARSUM_UINT32) | BIT(PARSUM_INT64) |             \
-     BIT(PARSUM_UINT64))
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define MINUS_ZERO(SIZE) {0x80}
-#else
-#define MINUS_ZERO(SIZE) {[(SIZE) - 1] = 0x80}
-#endif
-/* x86's long double has 10 bytes of 16. */
-#if LDBL_MANT_DIG == 64
-#define LONGDOUBLE_BYTES 10
-#else
-#define LONGDOUBLE_BYTES sizeof(long double)
-#endif
-
-#define EXACT_ROW(TYPE, ELEMENT_TYPE, SIZE)                                                        \
+#define EXACT_ROW(OPERATION, METHOD, NAME, RUNS, FINISH, ELEMENT_TYPE)                             \
     {                                                                                              \
-        .operation = "sum",                                                                        \
-        .method = "exact",                                                                         \
+        .operation = OPERATION,                                                                    \
+        .method = METHOD,                                                                          \
         .element = ELEMENT_TYPE,                                                                   \
         .results = FLOATS,                                                                         \
         .state_size = sizeof(exact_state),                                                         \
-        .neutral = MINUS_ZERO(SIZE),                                                               \
         .identity = identity_exact,                                                                \
         .restart = restart_exact,                                                                  \
-        .accumulate = accumulate_exact_##TYPE,                                                     \
-        .accumulate_columns = accumulate_exact_columns_##TYPE,                                     \
-        .reduce_columns = reduce_exact_columns_##TYPE,                                             \
-        .reduce_rows = reduce_exact_rows_##TYPE,                                                   \
+        .accumulate = accumulate_exact_##NAME,                                                     \
+        .accumulate_columns = accumulate_exact_columns_##NAME,                                     \
+        .reduce_columns = reduce_columns_##RUNS,                                                   \
+        .reduce_rows = reduce_rows_##RUNS,                                                         \
         .combine = combine_exact,                                                                  \
-        .finish = finish_exact,                                                                    \
+        .finish = FINISH,                                                                          \
     }
-#define FAST_ROW(TYPE, ELEMENT_TYPE, SIZE)                                                         \
+#define FAST_ROW(OPERATION, FINISH, TYPE, ELEMENT_TYPE)                                            \
     {                                                                                              \
-        .operation = "sum",                                                                        \
+        .operation = OPERATION,                                                                    \
         .method = "fast",                                                                          \
         .element = ELEMENT_TYPE,                                                                   \
         .results = FLOATS,                                                                         \
         .ordered = 1,                                                                              \
         .floating_exceptions = 1,                                                                  \
         .state_size = sizeof(fast_state),                                                          \
-        .neutral = MINUS_ZERO(SIZE),                                                               \
         .identity = identity_fast,                                                                 \
         .accumulate = accumulate_fast_##TYPE,                                                      \
         .accumulate_columns = accumulate_fast_columns_##TYPE,                                      \
         .combine = combine_fast,                                                                   \
-        .finish = finish_fast,                                                                     \
+        .finish = FINISH,                                                                          \
     }
+#define FLOAT_ROWS(TYPE, ELEMENT_TYPE)                                                             \
+    EXACT_ROW("sum", "exact", TYPE, sum_##TYPE, finish_exact, ELEMENT_TYPE),                       \
+        EXACT_ROW("mean", "exact", TYPE, mean_##TYPE, finish_exact_mean, ELEMENT_TYPE),            \
+        EXACT_ROW("abs_sum", NULL, abs_##TYPE, abs_sum_##TYPE, finish_exact, ELEMENT_TYPE),        \
+        FAST_ROW("sum", finish_fast, TYPE, ELEMENT_TYPE),                                          \
+        FAST_ROW("mean", finish_fast_mean, TYPE, ELEMENT_TYPE)
+
 /* Integers are exact by either method, so their rows name none. */
-#define INTEGER_ROWS(NAME, ELEMENT_TYPE)                                                           \
+#define INTEGER_ROW(OPERATION, RESULTS, FINISH, NAME, ELEMENT_TYPE)                                \
     {                                                                                              \
-        .operation = "sum",                                                                        \
+        .operation = OPERATION,                                                                    \
         .element = ELEMENT_TYPE,                                                                   \
-        .results = INTEGERS,                                                                       \
+        .results = RESULTS,                                                                        \
         .state_size = sizeof(integer_state),                                                       \
         .identity = identity_integer,                                                              \
         .accumulate = accumulate_##NAME,                                                           \
         .accumulate_columns = accumulate_columns_##NAME,                                           \
         .combine = combine_integer,                                                                \
-        .finish = finish_integer,                                                                  \
-    },                                                                                             \
+        .finish = FINISH,                                                                          \
+    }
+#define ABS_ROW(ACCUMULATE, NAME, ELEMENT_TYPE)                                                    \
+    {                                                                                              \
+        .operation = "abs_sum",                                                                    \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = FLOATS,                                                                         \
+        .state_size = sizeof(integer_state),                                                       \
+        .identity = identity_integer,                                                              \
+        .accumulate = ACCUMULATE##_##NAME,                                                         \
+        .accumulate_columns = ACCUMULATE##_columns_##NAME,                                         \
+        .combine = combine_integer,                                                                \
+        .finish = finish_integer_magnitudes,                                                       \
+    }
+#define COMPLEX_ROW(NAME, ELEMENT_TYPE)                                                            \
+    {                                                                                              \
+        .operation = "abs_sum",                                                                    \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = FLOATS,                                                                         \
+        .state_size = sizeof(exact_state),                                                         \
+        .identity = identity_exact,                                                                \
+        .restart = restart_exact,                                                                  \
+        .accumulate = accumulate_abs_##NAME,                                                       \
+        .accumulate_columns = accumulate_abs_columns_##NAME,                                       \
+        .combine = combine_exact,                                                                  \
+        .finish = finish_magnitudes,                                                               \
+    }
+#define INTEGER_ROWS(NAME, ELEMENT_TYPE)                                                           \
+    INTEGER_ROW("sum", INTEGERS, finish_integer, NAME, ELEMENT_TYPE),                              \
+        INTEGER_ROW("mean", FLOATS, finish_integer_mean, NAME, ELEMENT_TYPE),                      \
     {                                                                                              \
         .operation = "sum", .element = ELEMENT_TYPE, .results = FLOATS,                            \
         .state_size = sizeof(exact_state), .identity = identity_exact,                             \
@@ -854,13 +1224,34 @@ static int finish_compensated(const void *state, int type, void *result)
         .finish = finish_exact,                                                                    \
     }
 
+#define TIME_ROW(OPERATION, FINISH)                                                                \
+    {                                                                                              \
+        .operation = OPERATION,                                                                    \
+        .element = PARSUM_TIME,                                                                    \
+        .results = BIT(PARSUM_TIME),                                                               \
+        .state_size = sizeof(integer_state),                                                       \
+        .identity = identity_integer,                                                              \
+        .accumulate = accumulate_timedelta,                                                        \
+        .combine = combine_integer,                                                                \
+        .finish = FINISH,                                                                          \
+    }
+#define COMPENSATED_ROW(OPERATION, ACCUMULATE, FINISH, ELEMENT_TYPE)                               \
+    {                                                                                              \
+        .operation = OPERATION,                                                                    \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = FLOATS,                                                                         \
+        .ordered = 1,                                                                              \
+        .state_size = sizeof(compensated_state),                                                   \
+        .identity = identity_compensated,                                                          \
+        .accumulate = ACCUMULATE,                                                                  \
+        .combine = combine_compensated,                                                            \
+        .finish = FINISH,                                                                          \
+    }
+
 const parsum_reduction parsum_sums[] = {
-    EXACT_ROW(f16, PARSUM_FLOAT16, 2),
-    EXACT_ROW(f32, PARSUM_FLOAT32, 4),
-    EXACT_ROW(f64, PARSUM_FLOAT64, 8),
-    FAST_ROW(f16, PARSUM_FLOAT16, 2),
-    FAST_ROW(f32, PARSUM_FLOAT32, 4),
-    FAST_ROW(f64, PARSUM_FLOAT64, 8),
+    FLOAT_ROWS(f16, PARSUM_FLOAT16),
+    FLOAT_ROWS(f32, PARSUM_FLOAT32),
+    FLOAT_ROWS(f64, PARSUM_FLOAT64),
     INTEGER_ROWS(boolean, PARSUM_BOOL),
     INTEGER_ROWS(i8, PARSUM_INT8),
     INTEGER_ROWS(u8, PARSUM_UINT8),
@@ -870,27 +1261,22 @@ const parsum_reduction parsum_sums[] = {
     INTEGER_ROWS(u32, PARSUM_UINT32),
     INTEGER_ROWS(i64, PARSUM_INT64),
     INTEGER_ROWS(u64, PARSUM_UINT64),
-    {
-        .operation = "sum",
-        .element = PARSUM_TIMEDELTA,
-        .results = BIT(PARSUM_TIMEDELTA),
-        .state_size = sizeof(integer_state),
-        .identity = identity_integer,
-        .accumulate = accumulate_timedelta,
-        .combine = combine_integer,
-        .finish = finish_integer,
-    },
-    {
-        .operation = "sum",
-        .element = PARSUM_LONGDOUBLE,
-        .results = FLOATS,
-        .ordered = 1,
-        .state_size = sizeof(compensated_state),
-        .neutral = MINUS_ZERO(LONGDOUBLE_BYTES),
-        .identity = identity_compensated,
-        .accumulate = accumulate_compensated,
-        .combine = combine_compensated,
-        .finish = finish_compensated,
-    },
+    TIME_ROW("sum", finish_integer),
+    TIME_ROW("mean", finish_time_mean),
+    ABS_ROW(accumulate, boolean, PARSUM_BOOL),
+    ABS_ROW(accumulate_abs, i8, PARSUM_INT8),
+    ABS_ROW(accumulate, u8, PARSUM_UINT8),
+    ABS_ROW(accumulate_abs, i16, PARSUM_INT16),
+    ABS_ROW(accumulate, u16, PARSUM_UINT16),
+    ABS_ROW(accumulate_abs, i32, PARSUM_INT32),
+    ABS_ROW(accumulate, u32, PARSUM_UINT32),
+    ABS_ROW(accumulate_abs, i64, PARSUM_INT64),
+    ABS_ROW(accumulate, u64, PARSUM_UINT64),
+    COMPLEX_ROW(c64, PARSUM_COMPLEX64),
+    COMPLEX_ROW(c128, PARSUM_COMPLEX128),
+    COMPENSATED_ROW("sum", accumulate_compensated, finish_compensated, PARSUM_LONGDOUBLE),
+    COMPENSATED_ROW("mean", accumulate_compensated, finish_compensated_mean, PARSUM_LONGDOUBLE),
+    COMPENSATED_ROW("abs_sum", accumulate_abs_long, finish_compensated, PARSUM_LONGDOUBLE),
+    COMPENSATED_ROW("abs_sum", accumulate_abs_clong, finish_compensated, PARSUM_CLONGDOUBLE),
     {.operation = NULL},
 };

@@ -25,16 +25,30 @@ typedef uint8_t vec_u8 __attribute__((vector_size(PARSUM_VECTOR_BYTES)));
 typedef float half_f32 __attribute__((vector_size(PARSUM_VECTOR_BYTES / 2)));
 typedef uint32_t half_u32 __attribute__((vector_size(PARSUM_VECTOR_BYTES / 2)));
 
+/* Clears the signs if `absolute`, a constant. */
+INLINE void take_magnitude(vec_f64 *v, const int absolute)
+{
+    if (absolute)
+        *v = (vec_f64)((vec_i64)*v & INT64_MAX);
+}
+
 INLINE void load_f64(vec_f64 *out, const void *p)
 {
     memcpy(out, p, sizeof *out);
 }
 
+/* GCC would convert a vector in halves of halves. */
 INLINE void load_f32(vec_f64 *out, const void *p)
 {
+#if defined(PARSUM_HAVE_F16C) && PARSUM_VECTOR_BYTES == 64
+    *out = (vec_f64)_mm512_cvtps_pd(_mm256_loadu_ps((const float *)p));
+#elif defined(PARSUM_HAVE_F16C) && PARSUM_VECTOR_BYTES == 32
+    *out = (vec_f64)_mm256_cvtps_pd(_mm_loadu_ps((const float *)p));
+#else
     half_f32 narrow;
     memcpy(&narrow, p, sizeof narrow);
     *out = __builtin_convertvector(narrow, vec_f64);
+#endif
 }
 
 /* float16 without F16C: with exponent and fraction moved to float32's places the value is off by

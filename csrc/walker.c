@@ -28,10 +28,24 @@
 #define TREE_LEVELS 48                 /* 2^48 leaves */
 #define SHORT_RUN 32                   /* shorter runs are better taken as columns */
 #define DIRECT_RUN 256 /* runs from here on are not gathered with their neighbours */
-#define ORDERED_TILE 64
+#define PICKED_TILE 64 /* outputs of a tile in a fixed tree, or whose elements are picked */
+#define TILE_STATES ((size_t)1 << 20) /* bytes of a tile's states */
 
 /* Rows of parsum_view.dims. */
-enum { SHAPE, DATA, WHERE, MASK, RESULT, DIMS };
+enum { SHAPE, DATA, OTHER, WHERE, MASK, RESULT, NUMBER, DIMS };
+
+/* One of the arrays: where its elements are, and what becomes of them on the way to the kernels. */
+typedef struct {
+    const char *data;
+    int row;         /* of dims */
+    int element;     /* the type in memory */
+    size_t size;     /* of an element in memory */
+    size_t swap;     /* bytes to reverse at a time, 0 for none */
+    int converts;    /* to the reduction's element type */
+    ptrdiff_t along; /* the innermost reduced stride */
+} source;
+
+enum { SOURCES = 2 }; /* data, other */
 
 typedef struct {
     _Alignas(64) _Atomic int64_t next; /* the next chunk of the slice */
@@ -45,19 +59,24 @@ typedef struct {
     int used, flags;
     int fresh;   /* no element of the tile is taken in yet, nor its states made */
     size_t made; /* states that were identities once */
-    char *states, *nodes, *gathered, *converted, *results;
-    uint8_t *any; /* whether an output has taken in an element that `where` and `mask` leave */
-    ptrdiff_t *kept_offsets[3];
+    char *states, *nodes, *results;
+    char *gathered[SOURCES], *converted[SOURCES];
+    ptrdiff_t *kept_offsets[SOURCES], *result_offsets;
 } worker;
 
 struct parsum_job {
     const parsum_reduction *reduction;
     parsum_view view;
     ptrdiff_t *dims;
-    size_t size;       /* of an element in memory */
+    source source[SOURCES];
+    int sources;
+    size_t size;    /* bytes in memory of what one step takes in: an element of each source */
+    size_t element; /* of the kernels */
+    size_t result_size;
     size_t outputs, n; /* results, and elements of each */
     enum { RUNS, ROWS, COLUMNS } walk;
-    int masked, converts, plain;
+    int picks;    /* elements may be left out: by `where`, `mask` or as NaN */
+    int plain;    /* kernels read the arrays themselves */
     int one_run;  /* an output's elements have a single stride */
     size_t inner; /* outputs whose tiles do not reach over its multiples */
     size_t tile;  /* outputs of a tile */
@@ -70,6 +89,7 @@ struct parsum_job {
     int workers;
     worker *worker;
     _Atomic int cancelled;
+    _Atomic int settled; /* no element that is left can change the only result */
     _Atomic int64_t bytes_done;
 };
 
@@ -127,96 +147,139 @@ static ptrdiff_t inner_stride(const parsum_job *job, int row)
     return job->view.reduced ? row_of(job, row)[job->view.kept + job->view.reduced - 1] : 0;
 }
 
-/* Puts the neutral element in place of those that `where` and `mask` leave out. Returns how many
- * are left in; `any`, if not NULL, notes it for each. */
-static size_t leave_out(const parsum_job *job, char *out, size_t n, const uint8_t *where,
-                        const ptrdiff_t *where_offsets, ptrdiff_t where_stride, const uint8_t *mask,
-                        const ptrdiff_t *mask_offsets, ptrdiff_t mask_stride, uint8_t *any)
+/* Tells a state the numbers of the elements that come next, from position `first` in their run. */
+static void place(const parsum_job *job, void *state, size_t first)
+{
+    job->reduction->place(state, job->view.first + offset_of(job, NUMBER, 1, first),
+                          inner_stride(job, NUMBER));
+}
+
+/* Whether kernels may be called with what is in memory from `data` on, in a job that is not plain
+ * only because an element may be NaN. */
+static int lacks_nan(const parsum_job *job, const char *data, size_t n)
+{
+    return !parsum_has_nan(job->reduction->element, data, n);
+}
+
+/* n elements of one output from number `first` on, one after the other in the worker's buffers and
+ * of the kernels' type. */
+static void gather_run(const parsum_job *job, worker *w, size_t output, size_t first, size_t n,
+                       char *values[SOURCES])
+{
+    for (int k = 0; k < job->sources; k++) {
+        const source *s = &job->source[k];
+        const char *data = s->data + offset_of(job, s->row, 0, output);
+        for (size_t i = 0; i < n;) {
+            size_t run = run_length(job, first + i);
+            run = run < n - i ? run : n - i;
+            parsum_gather(w->gathered[k] + i * s->size, data + offset_of(job, s->row, 1, first + i),
+                          run, s->along, s->size, s->swap);
+            i += run;
+        }
+        values[k] = w->gathered[k];
+        if (s->converts) {
+            values[k] = w->converted[k];
+            parsum_convert(s->element, job->reduction->element, w->gathered[k], n, values[k]);
+        }
+    }
+}
+
+static void accumulate_values(const parsum_job *job, char *state, char *values[SOURCES], size_t n)
 {
     const parsum_reduction *reduction = job->reduction;
-    const size_t size = parsum_type_size[reduction->element];
+    const ptrdiff_t element = (ptrdiff_t)job->element;
+    if (!n)
+        return;
+    if (job->sources == 2)
+        reduction->accumulate_pairs(state, values[0], values[1], n, element, element);
+    else
+        reduction->accumulate(state, values[0], n, element);
+}
+
+/* Moves the elements that are left in to the front, and says how many. */
+static size_t pick(const parsum_job *job, size_t output, size_t first, size_t n,
+                   char *values[SOURCES])
+{
+    const parsum_view *view = &job->view;
+    const size_t size = job->element;
     size_t left = 0;
-    for (size_t i = 0; i < n; i++) {
-        int in = 1;
-        if (where)
-            in = where[where_offsets ? where_offsets[i] : (ptrdiff_t)i * where_stride] != 0;
-        if (mask)
-            in &= mask[mask_offsets ? mask_offsets[i] : (ptrdiff_t)i * mask_stride] == 0;
-        left += (size_t)in;
-        if (any)
-            any[i] |= (uint8_t)in;
-        if (!in)
-            memcpy(out + i * size, reduction->neutral, size);
+    if (view->where || view->mask) {
+        const ptrdiff_t where_stride = inner_stride(job, WHERE),
+                        mask_stride = inner_stride(job, MASK);
+        for (size_t i = 0; i < n;) {
+            size_t run = run_length(job, first + i);
+            run = run < n - i ? run : n - i;
+            static const uint8_t all = 1, none = 0;
+            const uint8_t *where = &all, *mask = &none;
+            if (view->where)
+                where = view->where + offset_of(job, WHERE, 0, output) +
+                        offset_of(job, WHERE, 1, first + i);
+            if (view->mask)
+                mask = view->mask + offset_of(job, MASK, 0, output) +
+                       offset_of(job, MASK, 1, first + i);
+            for (int k = 0; k < job->sources; k++) {
+                const size_t picked =
+                    parsum_pick(values[k] + left * size, values[k] + i * size, run, size, where,
+                                view->where ? where_stride : 0, mask, view->mask ? mask_stride : 0);
+                if (k == job->sources - 1)
+                    left += picked;
+            }
+            i += run;
+        }
+        n = left;
     }
-    return left;
+    if (view->skip_nan && !lacks_nan(job, values[0], n))
+        n = parsum_drop_nan(job->reduction->element, values[0], n, values[0]);
+    return n;
 }
 
-/* n elements of one output from number `first` on, in the worker's buffer; how many are left in. */
-static size_t gather_run(const parsum_job *job, worker *w, size_t output, size_t first, size_t n,
-                         const char **out)
+/* Takes n elements of one output into a state, by way of the worker's buffers. */
+static void take_in(const parsum_job *job, worker *w, char *state, size_t output, size_t first,
+                    size_t n)
 {
-    const parsum_view *view = &job->view;
-    const char *data = (const char *)view->data + offset_of(job, DATA, 0, output);
-    const size_t element = parsum_type_size[job->reduction->element];
-    size_t left = n;
-    for (size_t k = 0; k < n;) {
-        size_t run = run_length(job, first + k);
-        run = run < n - k ? run : n - k;
-        parsum_gather(w->gathered + k * job->size, data + offset_of(job, DATA, 1, first + k), run,
-                      inner_stride(job, DATA), job->size, view->swap_element);
-        k += run;
+    char *values[SOURCES];
+    if (!job->reduction->place) {
+        gather_run(job, w, output, first, n, values);
+        accumulate_values(job, state, values, job->picks ? pick(job, output, first, n, values) : n);
+        return;
     }
-    char *values = w->gathered;
-    if (job->converts) {
-        values = w->converted;
-        parsum_convert(view->element, job->reduction->element, w->gathered, n, values);
-    }
-    if (job->masked) {
-        left = 0;
-        for (size_t k = 0; k < n;) {
-            size_t run = run_length(job, first + k);
-            run = run < n - k ? run : n - k;
-            const uint8_t *where = view->where, *mask = view->mask;
-            if (where)
-                where += offset_of(job, WHERE, 0, output) + offset_of(job, WHERE, 1, first + k);
-            if (mask)
-                mask += offset_of(job, MASK, 0, output) + offset_of(job, MASK, 1, first + k);
-            left += leave_out(job, values + k * element, run, where, NULL, inner_stride(job, WHERE),
-                              mask, NULL, inner_stride(job, MASK), NULL);
-            k += run;
+    /* Elements that keep their numbers: runs of them, without those that are left out. */
+    while (n) {
+        size_t run = run_length(job, first);
+        run = run < n ? run : n;
+        if (!job->picks) {
+            gather_run(job, w, output, first, run, values);
+            place(job, state, first);
+            accumulate_values(job, state, values, run);
+        } else {
+            for (size_t i = 0; i < run; i++) {
+                gather_run(job, w, output, first + i, 1, values);
+                place(job, state, first + i);
+                accumulate_values(job, state, values, pick(job, output, first + i, 1, values));
+            }
         }
+        first += run;
+        n -= run;
     }
-    *out = values;
-    return left;
 }
 
-/* Rows of a tile in the worker's buffer, one after the other. */
-static const char *gather_rows(const parsum_job *job, worker *w, size_t width, size_t first,
-                               size_t rows)
+/* Rows of a tile in the worker's buffers, one after the other. */
+static void gather_rows(const parsum_job *job, worker *w, size_t width, size_t first, size_t rows,
+                        const char *values[SOURCES])
 {
-    const parsum_view *view = &job->view;
-    const size_t element = parsum_type_size[job->reduction->element];
-    for (size_t r = 0; r < rows; r++)
-        parsum_gather_offsets(w->gathered + r * width * job->size,
-                              (const char *)view->data + offset_of(job, DATA, 1, first + r), width,
-                              w->kept_offsets[0], job->size, view->swap_element);
-    char *values = w->gathered;
-    if (job->converts) {
-        values = w->converted;
-        parsum_convert(view->element, job->reduction->element, w->gathered, rows * width, values);
-    }
-    if (job->masked) {
-        for (size_t r = 0; r < rows; r++) {
-            const uint8_t *where = view->where, *mask = view->mask;
-            if (where)
-                where += offset_of(job, WHERE, 1, first + r);
-            if (mask)
-                mask += offset_of(job, MASK, 1, first + r);
-            leave_out(job, values + r * width * element, width, where, w->kept_offsets[1], 0, mask,
-                      w->kept_offsets[2], 0, w->any);
+    for (int k = 0; k < job->sources; k++) {
+        const source *s = &job->source[k];
+        for (size_t r = 0; r < rows; r++)
+            parsum_gather_offsets(w->gathered[k] + r * width * s->size,
+                                  s->data + offset_of(job, s->row, 1, first + r), width,
+                                  w->kept_offsets[k], s->size, s->swap);
+        values[k] = w->gathered[k];
+        if (s->converts) {
+            values[k] = w->converted[k];
+            parsum_convert(s->element, job->reduction->element, w->gathered[k], rows * width,
+                           w->converted[k]);
         }
     }
-    return values;
 }
 
 /* A complete subtree joins its equal before it, as carries do in a binary counter: the tree's shape
@@ -257,7 +320,7 @@ static void join_leaves(const parsum_job *job, worker *w, size_t width)
 static void identities(const parsum_job *job, char *states, size_t n)
 {
     for (size_t j = 0; j < n; j++)
-        job->reduction->identity(states + j * job->reduction->state_size);
+        job->reduction->identity(states + j * job->reduction->state_size, job->view.parameter);
 }
 
 static void begin_states(const parsum_job *job, worker *w, size_t width)
@@ -267,30 +330,37 @@ static void begin_states(const parsum_job *job, worker *w, size_t width)
     for (size_t j = 0; j < width; j++) {
         char *state = w->states + j * reduction->state_size;
         if (j < w->made && reduction->restart)
-            reduction->restart(state);
+            reduction->restart(state, job->view.parameter);
         else
-            reduction->identity(state);
+            reduction->identity(state, job->view.parameter);
     }
     w->made = width > w->made ? width : w->made;
 }
 
-static void store_result(const parsum_job *job, char *value, size_t output)
+static void store_result(const parsum_job *job, const char *value, char *result)
 {
+    if (!job->view.swap_result) {
+        memcpy(result, value, job->result_size);
+        return;
+    }
     const size_t size = parsum_type_size[job->view.type];
-    char *result = (char *)job->view.result + offset_of(job, RESULT, 0, output);
-    parsum_gather(result, value, 1, 0, size, job->view.swap_result);
+    parsum_gather(result, value, job->result_size / size, (ptrdiff_t)size, size,
+                  parsum_swap_size(job->view.type));
 }
 
 static int finish_output(const parsum_job *job, char *state, size_t output)
 {
-    _Alignas(STATE_ALIGNMENT) char value[ELEMENT_MAX];
+    _Alignas(STATE_ALIGNMENT) char value[VALUES_MAX * ELEMENT_MAX];
     const parsum_reduction *reduction = job->reduction;
+    char *result = (char *)job->view.result + offset_of(job, RESULT, 0, output);
     if (job->view.initial) {
         /* A fresh sum of the two: the initial state is shared between workers. */
         reduction->combine(state, job->view.initial);
     }
+    if (reduction->takes_result)
+        memcpy(value, result, job->result_size);
     int flags = reduction->finish(state, job->view.type, value);
-    store_result(job, value, output);
+    store_result(job, value, result);
     return flags;
 }
 
@@ -313,20 +383,14 @@ static char *slot(const parsum_job *job, size_t number, size_t output)
 static void start_tile(const parsum_job *job, worker *w, size_t width)
 {
     const int kept = job->view.kept;
-    const ptrdiff_t *shape = row_of(job, SHAPE);
-    const size_t first = first_output(job, w->tile);
     w->leaves = 0;
     w->fresh = 1;
-    if (job->walk != RUNS)
-        offsets(shape, row_of(job, DATA), kept, first, job->plain && job->one_run ? 1 : width,
-                w->kept_offsets[0]);
-    if (job->masked) {
-        memset(w->any, 0, width);
-        if (job->walk == COLUMNS) {
-            offsets(shape, row_of(job, WHERE), kept, first, width, w->kept_offsets[1]);
-            offsets(shape, row_of(job, MASK), kept, first, width, w->kept_offsets[2]);
-        }
-    }
+    if (job->walk == RUNS)
+        return;
+    for (int k = 0; k < job->sources; k++)
+        offsets(row_of(job, SHAPE), row_of(job, job->source[k].row), kept,
+                first_output(job, w->tile), job->plain && job->one_run ? 1 : width,
+                w->kept_offsets[k]);
 }
 
 static void end_tile(const parsum_job *job, worker *w, size_t width, size_t segment)
@@ -337,8 +401,6 @@ static void end_tile(const parsum_job *job, worker *w, size_t width, size_t segm
         join_leaves(job, w, width);
     for (size_t j = 0; j < width; j++) {
         char *state = w->states + j * state_size;
-        if (job->masked && !w->any[j])
-            reduction->identity(state);
         if (job->segments == 1)
             w->flags |= finish_output(job, state, first + j);
         else if (reduction->ordered)
@@ -348,11 +410,43 @@ static void end_tile(const parsum_job *job, worker *w, size_t width, size_t segm
     }
 }
 
+/* Elements of one output where they are; those that may be NaN block by block. */
+static void take_in_place(const parsum_job *job, worker *w, size_t output, size_t first, size_t n)
+{
+    const parsum_reduction *reduction = job->reduction;
+    const ptrdiff_t element = (ptrdiff_t)job->element;
+    const char *data[SOURCES];
+    for (int k = 0; k < job->sources; k++)
+        data[k] = job->source[k].data + offset_of(job, job->source[k].row, 0, output) +
+                  offset_of(job, job->source[k].row, 1, first);
+    if (reduction->place)
+        place(job, w->states, first);
+    if (job->sources == 2) {
+        reduction->accumulate_pairs(w->states, data[0], data[1], n, element, element);
+        return;
+    }
+    if (!job->view.skip_nan) {
+        reduction->accumulate(w->states, data[0], n, element);
+        return;
+    }
+    for (size_t i = 0; i < n;) {
+        size_t count = n - i < BLOCK ? n - i : BLOCK;
+        const char *block = data[0] + i * job->element;
+        if (lacks_nan(job, block, count)) {
+            reduction->accumulate(w->states, block, count, element);
+        } else {
+            size_t left = parsum_drop_nan(reduction->element, block, count, w->gathered[0]);
+            if (left)
+                reduction->accumulate(w->states, w->gathered[0], left, element);
+        }
+        i += count;
+    }
+}
+
 /* Takes in the next block of one output; returns its elements. */
 static size_t step_run(const parsum_job *job, worker *w, size_t end)
 {
     const parsum_reduction *reduction = job->reduction;
-    const size_t element = parsum_type_size[reduction->element];
     const size_t output = first_output(job, w->tile);
     size_t run = run_length(job, w->position);
     size_t count = end - w->position;
@@ -362,45 +456,51 @@ static size_t step_run(const parsum_job *job, worker *w, size_t end)
         count = STEP_BYTES / job->size;
     if (job->plain && (run >= count || (!reduction->ordered && run >= DIRECT_RUN))) {
         count = run < count ? run : count;
-        const char *data = (const char *)job->view.data + offset_of(job, DATA, 0, output) +
-                           offset_of(job, DATA, 1, w->position);
-        reduction->accumulate(w->states, data, count, (ptrdiff_t)element);
+        take_in_place(job, w, output, w->position, count);
     } else {
-        const char *values;
-        if (count > LEAF)
-            count = LEAF;
-        size_t left = gather_run(job, w, output, w->position, count, &values);
-        w->any[0] |= left != 0;
-        if (left)
-            reduction->accumulate(w->states, values, count, (ptrdiff_t)element);
+        count = count < LEAF ? count : LEAF;
+        take_in(job, w, w->states, output, w->position, count);
     }
     if (reduction->ordered) {
         push_leaf(job, w, 1);
-        reduction->identity(w->states);
+        identities(job, w->states, 1);
     }
     return count;
 }
 
-static void accumulate_columns(const parsum_job *job, worker *w, const char *data, size_t rows,
-                               ptrdiff_t row_stride, size_t width)
+static void accumulate_columns(const parsum_job *job, worker *w, const char *const data[SOURCES],
+                               size_t rows, const ptrdiff_t row_stride[SOURCES], size_t width)
 {
     const parsum_reduction *reduction = job->reduction;
-    if (reduction->accumulate_columns) {
-        reduction->accumulate_columns(w->states, data, rows, row_stride, width);
+    if (reduction->place)
+        for (size_t j = 0; j < width; j++)
+            place(job, w->states + j * reduction->state_size, w->position);
+    if (job->sources == 2 && reduction->accumulate_pair_columns) {
+        reduction->accumulate_pair_columns(w->states, data[0], data[1], rows, row_stride[0],
+                                           row_stride[1], width);
         return;
     }
-    const size_t element = parsum_type_size[reduction->element];
-    for (size_t j = 0; j < width; j++)
-        reduction->accumulate(w->states + j * reduction->state_size, data + j * element, rows,
-                              row_stride);
+    if (job->sources == 1 && reduction->accumulate_columns) {
+        reduction->accumulate_columns(w->states, data[0], rows, row_stride[0], width);
+        return;
+    }
+    for (size_t j = 0; j < width; j++) {
+        char *state = w->states + j * reduction->state_size;
+        const char *a = data[0] + j * job->element;
+        if (job->sources == 2)
+            reduction->accumulate_pairs(state, a, data[1] + j * job->element, rows, row_stride[0],
+                                        row_stride[1]);
+        else
+            reduction->accumulate(state, a, rows, row_stride[0]);
+    }
 }
 
 /* Puts the tile's results, which the worker has one after the other, where they belong. */
 static void store_results(const parsum_job *job, worker *w, size_t width)
 {
     const parsum_view *view = &job->view;
-    const size_t size = parsum_type_size[view->type];
-    ptrdiff_t *to = w->kept_offsets[1];
+    const size_t size = job->result_size;
+    ptrdiff_t *to = w->result_offsets;
     char *result = view->result;
     const int one_run = view->kept == 1 || job->inner == (size_t)row_of(job, SHAPE)[view->kept - 1];
     if (!view->swap_result && one_run && row_of(job, RESULT)[view->kept - 1] == (ptrdiff_t)size) {
@@ -411,7 +511,26 @@ static void store_results(const parsum_job *job, worker *w, size_t width)
     offsets(row_of(job, SHAPE), row_of(job, RESULT), view->kept, first_output(job, w->tile), width,
             to);
     for (size_t j = 0; j < width; j++)
-        parsum_gather(result + to[j], w->results + j * size, 1, 0, size, view->swap_result);
+        store_result(job, w->results + j * size, result + to[j]);
+}
+
+/* Whether elements are numbered 0, 1, 2, ... as short cuts number them. */
+static int numbered_simply(const parsum_job *job)
+{
+    return !job->reduction->place ||
+           (job->view.first == 0 && (job->n == 1 || inner_stride(job, NUMBER) == 1) &&
+            run_length(job, 0) == job->n);
+}
+
+static int rows_lack_nan(const parsum_job *job, const char *data, size_t rows, ptrdiff_t row_stride,
+                         size_t n)
+{
+    if (row_stride == (ptrdiff_t)(n * job->element))
+        return lacks_nan(job, data, rows * n);
+    for (size_t r = 0; r < rows; r++)
+        if (!lacks_nan(job, data + (ptrdiff_t)r * row_stride, n))
+            return 0;
+    return 1;
 }
 
 /* The whole of a tile at once, if it is short and the reduction has a short cut for that. */
@@ -420,19 +539,24 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
     const parsum_reduction *reduction = job->reduction;
     const parsum_view *view = &job->view;
     if (!reduction->reduce_columns || job->segments != 1 || !job->n || job->n > SHORT_ROWS ||
-        view->initial || job->masked)
+        view->initial || view->where || view->mask || !numbered_simply(job))
         return 0;
-    const char *data;
-    ptrdiff_t row_stride = (ptrdiff_t)(width * parsum_type_size[reduction->element]);
+    const char *data[SOURCES];
+    ptrdiff_t row_stride = (ptrdiff_t)(width * job->element);
     if (job->plain && job->one_run) {
-        data = (const char *)view->data + w->kept_offsets[0][0];
-        row_stride = inner_stride(job, DATA);
+        data[0] = job->source[0].data + w->kept_offsets[0][0];
+        row_stride = job->source[0].along;
+        if (view->skip_nan && !rows_lack_nan(job, data[0], job->n, row_stride, width))
+            return 0;
     } else if (job->n <= job->gather_rows) {
-        data = gather_rows(job, w, width, 0, job->n);
+        gather_rows(job, w, width, 0, job->n, data);
+        if (view->skip_nan && !lacks_nan(job, data[0], job->n * width))
+            return 0;
     } else {
         return 0;
     }
-    w->flags |= reduction->reduce_columns(data, job->n, row_stride, width, view->type, w->results);
+    w->flags |= reduction->reduce_columns(data[0], job->n, row_stride, width, view->parameter,
+                                          view->type, w->results);
     store_results(job, w, width);
     return 1;
 }
@@ -442,16 +566,42 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
 {
     const parsum_reduction *reduction = job->reduction;
     const parsum_view *view = &job->view;
-    const char *data = (const char *)view->data + w->kept_offsets[0][0];
-    const ptrdiff_t row_stride = row_of(job, DATA)[view->kept - 1];
-    if (reduction->reduce_rows) {
-        w->flags |= reduction->reduce_rows(data, width, row_stride, job->n, view->type, w->results);
+    const char *data[SOURCES];
+    ptrdiff_t row_stride[SOURCES];
+    const ptrdiff_t element = (ptrdiff_t)job->element;
+    for (int k = 0; k < job->sources; k++) {
+        data[k] = job->source[k].data + w->kept_offsets[k][0];
+        row_stride[k] = row_of(job, job->source[k].row)[view->kept - 1];
+    }
+    int whole = reduction->reduce_rows && job->sources == 1 && numbered_simply(job);
+    if (whole && view->skip_nan)
+        whole = rows_lack_nan(job, data[0], width, row_stride[0], job->n);
+    if (whole) {
+        w->flags |= reduction->reduce_rows(data[0], width, row_stride[0], job->n, view->parameter,
+                                           view->type, w->results);
     } else {
-        for (size_t j = 0; j < width; j++, data += row_stride) {
-            reduction->identity(w->states);
-            reduction->accumulate(w->states, data, job->n, (ptrdiff_t)job->size);
-            w->flags |= reduction->finish(w->states, view->type,
-                                          w->results + j * parsum_type_size[view->type]);
+        for (size_t j = 0; j < width; j++) {
+            const char *row = data[0] + (ptrdiff_t)j * row_stride[0];
+            size_t n = job->n;
+            if (view->skip_nan && !lacks_nan(job, row, n)) {
+                n = parsum_drop_nan(reduction->element, row, n, w->gathered[0]);
+                row = w->gathered[0];
+            }
+            char *value = w->results + j * job->result_size;
+            if (reduction->takes_result)
+                memcpy(value,
+                       (char *)view->result +
+                           offset_of(job, RESULT, 0, first_output(job, w->tile) + j),
+                       job->result_size);
+            begin_states(job, w, 1);
+            if (reduction->place)
+                place(job, w->states, 0);
+            if (n && job->sources == 2)
+                reduction->accumulate_pairs(w->states, row, data[1] + (ptrdiff_t)j * row_stride[1],
+                                            n, element, element);
+            else if (n)
+                reduction->accumulate(w->states, row, n, element);
+            w->flags |= reduction->finish(w->states, view->type, w->results + j * job->result_size);
         }
     }
     store_results(job, w, width);
@@ -463,23 +613,45 @@ static size_t step_columns(const parsum_job *job, worker *w, size_t width, size_
     const parsum_reduction *reduction = job->reduction;
     size_t count = end - w->position;
     size_t run = run_length(job, w->position);
+    const char *data[SOURCES];
+    ptrdiff_t row_stride[SOURCES];
     if (reduction->ordered && count > LEAF - w->position % LEAF)
         count = LEAF - w->position % LEAF;
     if (!reduction->ordered) {
         size_t most = STEP_BYTES / (job->size * width);
-        most = most < SHORT_ROWS ? SHORT_ROWS : most;
+        /* What is looked through for NaN is read again, so it has to stay in cache. */
+        if (!job->view.skip_nan)
+            most = most < SHORT_ROWS ? SHORT_ROWS : most;
+        most = most ? most : 1;
         count = count < most ? count : most;
     }
-    if (job->plain && (run >= count || (!reduction->ordered && run >= SHORT_RUN))) {
+    int in_place = job->plain && (run >= count || (!reduction->ordered && run >= SHORT_RUN));
+    int picks = job->picks;
+    if (in_place) {
         count = run < count ? run : count;
-        const char *data = (const char *)job->view.data + w->kept_offsets[0][0] +
-                           offset_of(job, DATA, 1, w->position);
-        accumulate_columns(job, w, data, count, inner_stride(job, DATA), width);
+        for (int k = 0; k < job->sources; k++) {
+            data[k] = job->source[k].data + w->kept_offsets[k][0] +
+                      offset_of(job, job->source[k].row, 1, w->position);
+            row_stride[k] = job->source[k].along;
+        }
+        if (job->view.skip_nan)
+            picks = !rows_lack_nan(job, data[0], count, row_stride[0], width);
+    }
+    if (picks) {
+        count = count < LEAF ? count : LEAF;
+        const size_t first = first_output(job, w->tile);
+        for (size_t j = 0; j < width; j++)
+            take_in(job, w, w->states + j * reduction->state_size, first + j, w->position, count);
+    } else if (in_place) {
+        accumulate_columns(job, w, data, count, row_stride, width);
     } else {
-        const size_t element = parsum_type_size[reduction->element];
         count = count < job->gather_rows ? count : job->gather_rows;
-        const char *values = gather_rows(job, w, width, w->position, count);
-        accumulate_columns(job, w, values, count, (ptrdiff_t)(width * element), width);
+        /* The rows of a gathered block are numbered alike only within a run. */
+        if (reduction->place)
+            count = count < run ? count : run;
+        gather_rows(job, w, width, w->position, count, data);
+        row_stride[0] = row_stride[1] = (ptrdiff_t)(width * job->element);
+        accumulate_columns(job, w, data, count, row_stride, width);
     }
     if (reduction->ordered) {
         push_leaf(job, w, width);
@@ -492,6 +664,8 @@ static size_t step_columns(const parsum_job *job, worker *w, size_t width, size_
 static int take_chunk(parsum_job *job, worker *w)
 {
     const int own = (int)(w - job->worker);
+    if (atomic_load_explicit(&job->settled, memory_order_relaxed))
+        return 0;
     for (int k = 0; k < job->workers; k++) {
         worker *from = &job->worker[(own + k) % job->workers];
         if (atomic_load_explicit(&from->next, memory_order_relaxed) >= from->end)
@@ -534,6 +708,12 @@ static size_t step(parsum_job *job, worker *w)
         if (w->position < end) {
             taken = job->walk == COLUMNS ? step_columns(job, w, width, end) : step_run(job, w, end);
             w->position += taken;
+            if (job->walk == RUNS && job->reduction->settled &&
+                job->reduction->settled(w->states)) {
+                w->position = end;
+                if (job->outputs == 1)
+                    atomic_store_explicit(&job->settled, 1, memory_order_relaxed);
+            }
         }
         if (w->position < end)
             return taken * width * job->size;
@@ -615,7 +795,7 @@ int parsum_job_finish(parsum_job *job)
         worker *w = job->worker;
         for (size_t output = 0; output < job->outputs; output++) {
             w->leaves = 0;
-            reduction->identity(w->states);
+            reduction->identity(w->states, job->view.parameter);
             if (reduction->ordered) {
                 for (size_t k = 0; k < job->segments; k++) {
                     memcpy(w->states, slot(job, k, output), reduction->state_size);
@@ -654,17 +834,25 @@ static size_t ceiling(size_t a, size_t b)
 }
 
 /* Whether kernels can read the elements where they are, given that they follow each other along
- * the dimension that `stride` belongs to. */
-static int readable(const parsum_job *job, ptrdiff_t stride)
+ * dimension number `along`. NaNs may still have to be left out. */
+static int readable(const parsum_job *job, int along)
 {
     const parsum_view *view = &job->view;
-    if (job->masked || job->converts || view->swap_element || stride != (ptrdiff_t)job->size)
+    if (view->where || view->mask)
         return 0;
-    uintptr_t all = (uintptr_t)view->data;
-    for (int d = 0; d < view->kept + view->reduced; d++)
-        all |= (uintptr_t)row_of(job, DATA)[d];
-    size_t alignment = job->size < 8 ? job->size : 8;
-    return all % alignment == 0;
+    for (int k = 0; k < job->sources; k++) {
+        const source *s = &job->source[k];
+        const ptrdiff_t *strides = row_of(job, s->row);
+        if (s->converts || s->swap || along < 0 || strides[along] != (ptrdiff_t)s->size)
+            return 0;
+        uintptr_t all = (uintptr_t)s->data;
+        for (int d = 0; d < view->kept + view->reduced; d++)
+            all |= (uintptr_t)strides[d];
+        const size_t part = parsum_swap_size(s->element);
+        if (all % (part < 8 ? part : 8) != 0)
+            return 0;
+    }
+    return 1;
 }
 
 /* Chooses between runs and columns, and the sizes of tiles and segments. Nothing here shows in the
@@ -675,14 +863,14 @@ static void lay_out(parsum_job *job, size_t block)
     const int ordered = job->reduction->ordered;
     const ptrdiff_t *shape = row_of(job, SHAPE), *strides = row_of(job, DATA);
     const size_t run = job->n ? run_length(job, 0) : 1;
-    const ptrdiff_t along = inner_stride(job, DATA);
+    const int along = view->reduced ? view->kept + view->reduced - 1 : -1;
     const ptrdiff_t across = view->kept ? strides[view->kept - 1] : 0;
     const size_t width = view->kept ? (size_t)shape[view->kept - 1] : 1;
     const size_t workers = (size_t)job->workers;
     job->one_run = run == job->n;
 
     const size_t row_max = ordered ? LEAF : ROW_MAX;
-    const int in_columns = job->outputs > 1 && across == (ptrdiff_t)job->size;
+    const int in_columns = job->outputs > 1 && across == (ptrdiff_t)job->source[0].size;
     if (job->outputs > 1 && !in_columns && job->n && run == job->n && job->n <= row_max &&
         !view->initial && readable(job, along)) {
         job->walk = ROWS;
@@ -694,8 +882,10 @@ static void lay_out(parsum_job *job, size_t block)
             job->tile /= 2;
     } else if (in_columns || (job->outputs > 1 && job->n < SHORT_RUN)) {
         job->walk = COLUMNS;
-        job->plain = readable(job, across);
-        size_t most = ordered ? ORDERED_TILE : TILE;
+        job->plain = readable(job, view->kept - 1);
+        size_t most = ordered || view->where || view->mask ? PICKED_TILE : TILE;
+        while (most > 64 && most * job->reduction->state_size > TILE_STATES)
+            most /= 2;
         /* A narrow tile of few rows is not worth its overhead: gather a wide one instead. */
         if (job->plain && width * job->n < TILE && width < job->outputs)
             job->plain = 0;
@@ -704,7 +894,7 @@ static void lay_out(parsum_job *job, size_t block)
         if (!job->plain) {
             size_t fits = GATHER_BYTES / (job->size * (ordered ? LEAF : job->n + 1));
             fits = fits < 64 ? 64 : fits;
-            fits = ordered ? (job->n < LEAF ? ORDERED_TILE : 32) : fits;
+            fits = ordered ? (job->n < LEAF ? PICKED_TILE : 32) : fits;
             most = fits < most ? fits : most;
         }
         job->inner = job->plain ? width : job->outputs;
@@ -755,30 +945,38 @@ static void lay_out(parsum_job *job, size_t block)
 static int allocate(parsum_job *job)
 {
     const parsum_reduction *reduction = job->reduction;
-    const size_t element = parsum_type_size[reduction->element];
-    const size_t widest = job->size > element ? job->size : element;
+    size_t widest = job->element;
+    for (int k = 0; k < job->sources; k++)
+        widest = job->source[k].size > widest ? job->source[k].size : widest;
     const size_t states = job->tile * reduction->state_size;
-    size_t elements = LEAF;
+    size_t elements = job->view.skip_nan ? BLOCK : LEAF;
     if (job->walk == COLUMNS && !job->plain) {
         job->gather_rows = reduction->ordered ? (job->n < LEAF ? job->n : LEAF)
                                               : GATHER_BYTES / (job->tile * job->size);
         job->gather_rows = job->gather_rows ? job->gather_rows : 1;
         elements = job->gather_rows * job->tile;
-        elements = elements < LEAF ? LEAF : elements;
+        elements = elements < BLOCK ? BLOCK : elements;
     } else if (job->walk == COLUMNS) {
         /* The ends of runs are gathered even where the runs are not. */
         job->gather_rows = reduction->ordered ? LEAF : SHORT_RUN;
         elements = job->gather_rows * job->tile;
+        elements = elements < BLOCK ? BLOCK : elements;
+    } else if (job->walk == ROWS && elements < job->n) {
+        elements = job->n;
     }
     const size_t gathered = elements * widest + 64;
-    size_t all = 0, at[6];
-    const size_t sizes[6] = {states,
-                             reduction->ordered ? TREE_LEVELS * states : 0,
-                             gathered,
-                             job->converts ? gathered : 0,
-                             job->tile * ELEMENT_MAX,
-                             3 * job->tile * sizeof(ptrdiff_t) + job->tile};
-    for (int k = 0; k < 6; k++) {
+    enum { PARTS = 9 };
+    size_t all = 0, at[PARTS];
+    const size_t sizes[PARTS] = {states,
+                                 reduction->ordered ? TREE_LEVELS * states : 0,
+                                 job->tile * job->result_size,
+                                 gathered,
+                                 job->source[0].converts ? gathered : 0,
+                                 job->sources == 2 ? gathered : 0,
+                                 job->source[1].converts ? gathered : 0,
+                                 SOURCES * job->tile * sizeof(ptrdiff_t),
+                                 job->tile * sizeof(ptrdiff_t)};
+    for (int k = 0; k < PARTS; k++) {
         at[k] = all;
         all += (sizes[k] + 63) / 64 * 64;
     }
@@ -789,12 +987,13 @@ static int allocate(parsum_job *job)
             return PARSUM_NO_MEMORY;
         w->states = memory; /* the first part: freeing it frees all */
         w->nodes = memory + at[1];
-        w->gathered = memory + at[2];
-        w->converted = memory + at[3];
-        w->results = memory + at[4];
-        for (int d = 0; d < 3; d++)
-            w->kept_offsets[d] = (ptrdiff_t *)(void *)(memory + at[5]) + (size_t)d * job->tile;
-        w->any = (uint8_t *)(memory + at[5] + 3 * job->tile * sizeof(ptrdiff_t));
+        w->results = memory + at[2];
+        for (int d = 0; d < SOURCES; d++) {
+            w->gathered[d] = memory + at[3 + 2 * d];
+            w->converted[d] = memory + at[4 + 2 * d];
+            w->kept_offsets[d] = (ptrdiff_t *)(void *)(memory + at[7]) + (size_t)d * job->tile;
+        }
+        w->result_offsets = (ptrdiff_t *)(void *)(memory + at[8]);
     }
     if (job->segments > 1) {
         job->slot_count = reduction->ordered ? job->segments : (size_t)job->workers;
@@ -811,11 +1010,15 @@ int parsum_job_create(const parsum_reduction *reduction, const parsum_view *view
 {
     *out = NULL;
     if (!reduction || workers < 1 || view->kept < 0 || view->reduced < 0 || view->element < 0 ||
-        view->element >= PARSUM_TYPES || view->type < 0 || view->type >= PARSUM_TYPES)
+        view->element >= PARSUM_TYPES || view->type < 0 || view->type >= PARSUM_TYPES ||
+        (view->other != NULL) != (reduction->accumulate_pairs != NULL))
         return PARSUM_BAD_ARGUMENT;
-    if (view->element != reduction->element &&
-        !parsum_can_convert(view->element, reduction->element))
-        return PARSUM_BAD_ARGUMENT;
+    const int elements[SOURCES] = {view->element, view->other_element};
+    for (int k = 0; k < (view->other ? 2 : 1); k++)
+        if (elements[k] != reduction->element &&
+            (elements[k] < 0 || elements[k] >= PARSUM_TYPES ||
+             !parsum_can_convert(elements[k], reduction->element)))
+            return PARSUM_BAD_ARGUMENT;
     parsum_job *job = calloc(1, sizeof *job);
     const size_t numbers = (size_t)DIMS * (size_t)(view->kept + view->reduced);
     if (!job)
@@ -835,11 +1038,25 @@ int parsum_job_create(const parsum_reduction *reduction, const parsum_view *view
     job->view = *view;
     job->view.dims = job->dims;
     job->workers = workers;
-    job->size = parsum_type_size[view->element];
+    job->element = parsum_type_size[reduction->element];
+    job->result_size = parsum_type_size[view->type] * (size_t)parsum_values(reduction);
     job->outputs = product(job->dims, view->kept);
     job->n = product(job->dims + view->kept, view->reduced);
-    job->masked = view->where || view->mask;
-    job->converts = view->element != reduction->element;
+    job->picks = view->where || view->mask || view->skip_nan;
+    job->sources = view->other ? 2 : 1;
+    const void *data[SOURCES] = {view->data, view->other};
+    const int rows[SOURCES] = {DATA, OTHER},
+              swaps[SOURCES] = {view->swap_element, view->swap_other};
+    for (int k = 0; k < job->sources; k++) {
+        job->source[k] = (source){.data = data[k],
+                                  .row = rows[k],
+                                  .element = elements[k],
+                                  .size = parsum_type_size[elements[k]],
+                                  .swap = swaps[k] ? parsum_swap_size(elements[k]) : 0,
+                                  .converts = elements[k] != reduction->element,
+                                  .along = inner_stride(job, rows[k])};
+        job->size += job->source[k].size;
+    }
     if (job->outputs) {
         lay_out(job, block ? block : DEFAULT_BLOCK);
         int code = allocate(job);
