@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,9 +18,6 @@ from parsum.reduction import AGAIN, Job, Reduction, View
 
 #: Bytes of data for which one more worker pays for waking it up.
 BYTES_PER_WORKER = 2 << 20
-#: Bytes that a worker takes at a time; 0 is the C library's default.
-BLOCK_BYTES = 0
-
 #: A C call on the main thread returns this often to let Python see signals; nanoseconds.
 MAIN_SLICE = 30_000_000
 #: Nobody waits for other threads' calls to return.
@@ -232,7 +230,7 @@ def check_executor(executor: object) -> None:
         )
 
 
-def _submit(executor: Executor | None, job: Job, workers: int) -> list[Future[None]]:
+def _submit(executor: Executor | None, job: Work, workers: int) -> list[Future[None]]:
     if executor is not None:
         return [executor.submit(_help, job, worker) for worker in range(1, workers)]
     futures: list[Future[None]] = []
@@ -244,7 +242,7 @@ def _submit(executor: Executor | None, job: Job, workers: int) -> list[Future[No
     return futures
 
 
-def _help(job: Job, worker: int) -> None:
+def _help(job: Work, worker: int) -> None:
     _inside.worker = True
     try:
         while job.work(worker, OTHER_SLICE) == AGAIN:
@@ -280,22 +278,36 @@ def _reporting(progress: bool | Progress | None, total: int) -> Iterator[Progres
         yield progress
 
 
-def run(
-    reduction: Reduction,
-    view: View,
-    nbytes: int,
-    keep: object,
-    workers: int | None,
+class Work(Protocol):
+    """What can be run: a reduction or a scan, prepared for so many workers."""
+
+    total: int
+
+    def work(self, worker: int, nanoseconds: int) -> int:
+        """Work until all is done or the time is over: DONE, AGAIN or cancelled."""
+
+    def cancel(self) -> None:
+        """Make every worker stop soon."""
+
+    def finish(self) -> int:
+        """Write what is left to write once all workers are done; return flags."""
+
+    def bytes_done(self) -> int:
+        """Return how many of `total` bytes are done."""
+
+
+def run_job(
+    job: Work,
+    number: int,
     executor: ThreadPoolExecutor | None,
     progress: bool | Progress | None,
 ) -> int:
-    """Run a reduction to its end and return its flags; ``keep`` is held until no worker runs.
+    """Run a job of so many workers to its end and return its flags.
 
     The calling thread is worker 0. Helpers that have not begun when it is done are called off, so
-    a pool that is busy, or waits for this very call, costs nothing but its help.
+    a pool that is busy, or waits for this very call, costs nothing but its help. What the job
+    points at is held by it until no worker runs.
     """
-    number = resolve_workers(workers, nbytes)
-    job = Job(reduction, view, number, BLOCK_BYTES, keep)
     with _reporting(progress, job.total) as report:
         main = threading.current_thread() is threading.main_thread()
         often = main or report is not None
@@ -324,12 +336,18 @@ def run(
     return flags
 
 
-def run_alone(reduction: Reduction, view: View, keep: object) -> int:
-    """Run a reduction that is too small to share, or to interrupt."""
-    job = Job(reduction, view, 1, BLOCK_BYTES, keep)
-    while job.work(0, OTHER_SLICE) == AGAIN:
-        pass
-    return job.finish()
+def run(
+    reduction: Reduction,
+    view: View,
+    nbytes: int,
+    keep: object,
+    workers: int | None,
+    executor: ThreadPoolExecutor | None,
+    progress: bool | Progress | None,
+) -> int:
+    """Run a reduction of so many bytes to its end; return its flags."""
+    number = resolve_workers(workers, nbytes)
+    return run_job(Job(reduction, view, number, keep), number, executor, progress)
 
 
 __all__ = [
@@ -341,5 +359,6 @@ __all__ = [
     "limit_workers",
     "resolve_workers",
     "run",
+    "run_job",
     "set_workers",
 ]

@@ -12,8 +12,9 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-#: Rows of a dimension: its length, then the strides of data, where, mask and result.
-DATA, WHERE, MASK, RESULT = 1, 2, 3, 4
+#: Rows of a dimension: its length, then the strides of the arrays, and what a step along it adds to
+#: an element's number.
+DATA, OTHER, WHERE, MASK, RESULT, NUMBER = 1, 2, 3, 4, 5, 6
 
 
 def address(array: Array | None) -> int:
@@ -24,38 +25,53 @@ def address(array: Array | None) -> int:
 class Plan:
     """The addresses and joined dimensions of one reduction."""
 
-    __slots__ = ("addresses", "kept", "reduced")
+    __slots__ = ("addresses", "first", "kept", "reduced")
 
     def __init__(
         self,
         array: Array,
         axes: tuple[int, ...],
         result: Array,
-        where: Array | None,
-        mask: Array | None,
-        parts: tuple[int, int] | None,
+        other: Array | None = None,
+        where: Array | None = None,
+        mask: Array | None = None,
+        parts: tuple[int, int] | None = None,
+        numbered: bool = False,
     ) -> None:
         """Plan the reduction of ``array`` along ``axes`` into ``result``.
 
-        ``result`` has the kept axes only, in order; ``where`` and ``mask`` have the array's
-        shape. ``parts`` are the sizes in bytes of the two parts of a complex element and of
-        those of a complex result, 0 if both go into one number.
+        ``result`` has the kept axes only, in order, and maybe more after them; ``other``, ``where``
+        and ``mask`` have the array's shape. ``parts`` are the sizes in bytes of the two parts of a
+        complex element and of those of a complex result, 0 if both go into one number. If
+        ``numbered``, elements have numbers: their places in C order along the reduced axes.
         """
-        self.addresses = [address(array), address(where), address(mask), address(result)]
+        self.addresses = [address(k) for k in (array, other, where, mask, result)]
+        self.first = 0
+        shape = array.shape
         nothing = (0,) * array.ndim
         data = array.strides
+        others = nothing if other is None else other.strides
         wheres = nothing if where is None else where.strides
         masks = nothing if mask is None else mask.strides
         results = iter(result.strides)
         kept: list[list[int]] = []
         reduced: list[list[int]] = []
-        for axis, length in enumerate(array.shape):
+        number = 1 if numbered else 0
+        for axis in range(array.ndim - 1, -1, -1):
+            length = shape[axis]
             if axis in axes:
-                reduced.append([length, data[axis], wheres[axis], masks[axis], 0])
-            else:
-                kept.append([length, data[axis], wheres[axis], masks[axis], next(results)])
+                reduced.append(
+                    [length, data[axis], others[axis], wheres[axis], masks[axis], 0, number]
+                )
+                number *= length
+        for axis, length in enumerate(shape):
+            if axis not in axes:
+                kept.append(
+                    [length, data[axis], others[axis], wheres[axis], masks[axis], next(results), 0]
+                )
+        reduced.reverse()
         if parts is not None:
-            (kept if parts[1] else reduced).append([2, parts[0], 0, 0, parts[1]])
+            (kept if parts[1] else reduced).append([2, parts[0], 0, 0, 0, parts[1], 0])
         self.kept = self._joined(kept)
         self.reduced = self._joined(reduced)
 
@@ -63,27 +79,29 @@ class Plan:
         if len(dims) > 1:
             for dim in dims:
                 if dim[0] == 0:
-                    return [[0, 0, 0, 0, 0]]
+                    return [[0, 0, 0, 0, 0, 0, 0]]
             dims = [dim for dim in dims if dim[0] != 1]
         for dim in dims:
             if dim[DATA] < 0:
-                for k in (DATA, WHERE, MASK, RESULT):
+                for k in (DATA, OTHER, WHERE, MASK, RESULT):
                     self.addresses[k - 1] += (dim[0] - 1) * dim[k]
                     dim[k] = -dim[k]
+                self.first += (dim[0] - 1) * dim[NUMBER]
+                dim[NUMBER] = -dim[NUMBER]
         if len(dims) < 2:
             return dims
         # Repeated elements (stride 0) go outermost: the run inside is read again from cache.
         dims.sort(key=lambda dim: (dim[DATA] != 0, -dim[DATA]))
         joined = [dims[0]]
         for dim in dims[1:]:
-            outer = joined[-1]
-            if all(outer[k] == dim[0] * dim[k] for k in (DATA, WHERE, MASK, RESULT)):
-                joined[-1] = [outer[0] * dim[0], *dim[1:]]
+            outer, length = joined[-1], dim[0]
+            if outer[1:] == [length * step for step in dim[1:]]:
+                joined[-1] = [outer[0] * length, *dim[1:]]
             else:
                 joined.append(dim)
         return joined
 
     def rows(self) -> list[int]:
-        """Return the dimensions as parsum.h wants them: five rows, kept axes first."""
+        """Return the dimensions as parsum.h wants them: seven rows, kept axes first."""
         dims = self.kept + self.reduced
-        return [dim[k] for k in range(5) for dim in dims]
+        return [dim[k] for k in range(7) for dim in dims]

@@ -20,10 +20,12 @@ DONE: int = lib.PARSUM_DONE
 AGAIN: int = lib.PARSUM_AGAIN
 OVERFLOW: int = lib.PARSUM_OVERFLOW
 INVALID: int = lib.PARSUM_INVALID
+DIVIDE: int = lib.PARSUM_DIVIDE
+EMPTY: int = lib.PARSUM_EMPTY
 
 METHODS = ("exact", "fast")
 
-#: The element types of the C library by dtype; complex ones are pairs of their parts.
+#: The element types of the C library by dtype.
 TYPES: dict[np.dtype[Any], int] = {
     np.dtype(name): number
     for name, number in {
@@ -42,14 +44,17 @@ TYPES: dict[np.dtype[Any], int] = {
         "float32": lib.PARSUM_FLOAT32,
         "float64": lib.PARSUM_FLOAT64,
         "longdouble": lib.PARSUM_LONGDOUBLE,
+        "complex64": lib.PARSUM_COMPLEX64,
+        "complex128": lib.PARSUM_COMPLEX128,
+        "clongdouble": lib.PARSUM_CLONGDOUBLE,
     }.items()
 }
 
 
 def type_of(dtype: np.dtype[Any]) -> int:
     """Return the C library's number of a real dtype, whatever its byte order or unit."""
-    if dtype.kind == "m":
-        return int(lib.PARSUM_TIMEDELTA)
+    if dtype.kind in "mM":
+        return int(lib.PARSUM_TIME)
     return TYPES[dtype.newbyteorder("=")]
 
 
@@ -60,32 +65,44 @@ class Reduction:
     element type, and in native byte order.
     """
 
-    __slots__ = ("_row", "ordered", "state_size")
+    __slots__ = ("_row", "ordered", "state_size", "values")
 
     def __init__(self, row: Any) -> None:
         self._row = row
         self.state_size: int = lib.parsum_state_size(row)
         #: Whether the order of combination shows in the result.
         self.ordered = bool(lib.parsum_is_ordered(row))
+        #: How many values of the result type finish writes.
+        self.values: int = lib.parsum_values(row)
 
     @property
     def row(self) -> Any:
         """The C library's row."""
         return self._row
 
-    def identity(self) -> Any:
+    def identity(self, parameter: float = 0) -> Any:
         """Return the state of no elements."""
         # room to align the state within; cffi keeps the memory while the state lives
         memory = ffi.new("char[]", self.state_size + 16)
         start = int(ffi.cast("uintptr_t", memory))
         state = _State(memory, ffi.cast("void *", (start + 15) // 16 * 16))
-        lib.parsum_identity(self._row, state.pointer)
+        lib.parsum_identity(self._row, parameter, state.pointer)
         return state
 
     def accumulate(self, state: Any, array: np.ndarray[Any, Any]) -> None:
         """Take the elements of a one-dimensional array into the state."""
         data = ffi.cast("void *", array.__array_interface__["data"][0])
         lib.parsum_accumulate(self._row, state.pointer, data, array.size, array.strides[0])
+
+    def accumulate_pairs(
+        self, state: Any, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
+    ) -> None:
+        """Take pairs of elements of two one-dimensional arrays of one length into the state."""
+        first = ffi.cast("void *", a.__array_interface__["data"][0])
+        second = ffi.cast("void *", b.__array_interface__["data"][0])
+        lib.parsum_accumulate_pairs(
+            self._row, state.pointer, first, second, a.size, a.strides[0], b.strides[0]
+        )
 
     def combine(self, state: Any, other: Any) -> None:
         """Merge another state into the state."""
@@ -116,19 +133,21 @@ def find(operation: str, method: str, element: int, result: int) -> Reduction | 
 
 @dataclass(slots=True)
 class View:
-    """A strided array and how it is to be reduced, in the terms of ``parsum_view`` in parsum.h."""
+    """Strided arrays and how they are reduced, in the terms of ``parsum_view`` in parsum.h."""
 
-    data: int
-    where: int
-    mask: int
-    result: int
+    addresses: list[int]  # of data, other, where, mask and result; 0 for none
+    first: int
     kept: int
     reduced: int
     dims: list[int]
     element: int
     type: int
-    swap_element: bool
-    swap_result: bool
+    swap_element: bool = False
+    swap_result: bool = False
+    other_element: int = 0
+    swap_other: bool = False
+    skip_nan: bool = False
+    parameter: float = 0.0
     initial: Any = None
 
 
@@ -138,23 +157,30 @@ class Job:
     __slots__ = ("_dims", "_job", "_keep", "total")
 
     def __init__(
-        self, reduction: Reduction, view: View, workers: int, block: int, keep: object
+        self, reduction: Reduction, view: View, workers: int, keep: object, block: int = 0
     ) -> None:
         self._keep = (keep, view.initial)
         dims = ffi.new("ptrdiff_t[]", view.dims)
         c_view = ffi.new("parsum_view *")
-        c_view.data = ffi.cast("void *", view.data)
-        c_view.where = ffi.cast("uint8_t *", view.where)
-        c_view.mask = ffi.cast("uint8_t *", view.mask)
-        c_view.result = ffi.cast("void *", view.result)
+        data, other, where, mask, result = view.addresses
+        c_view.data = ffi.cast("void *", data)
+        c_view.other = ffi.cast("void *", other)
+        c_view.where = ffi.cast("uint8_t *", where)
+        c_view.mask = ffi.cast("uint8_t *", mask)
+        c_view.result = ffi.cast("void *", result)
         c_view.initial = ffi.NULL if view.initial is None else view.initial.pointer
         c_view.dims = dims
+        c_view.first = view.first
+        c_view.parameter = view.parameter
         c_view.kept = view.kept
         c_view.reduced = view.reduced
         c_view.element = view.element
+        c_view.other_element = view.other_element
         c_view.type = view.type
         c_view.swap_element = view.swap_element
+        c_view.swap_other = view.swap_other
         c_view.swap_result = view.swap_result
+        c_view.skip_nan = view.skip_nan
         pointer = ffi.new("parsum_job **")
         check(lib.parsum_job_create(reduction.row, c_view, workers, block, pointer))
         self._job = ffi.gc(pointer[0], lib.parsum_job_destroy)
@@ -177,6 +203,57 @@ class Job:
         return int(lib.parsum_job_bytes_done(self._job))
 
 
+class Scan:
+    """One scan of a view by several workers; holds what it points at until it is gone.
+
+    The view has the fields of ``parsum_scan_view`` in parsum.h, addresses as integers.
+    """
+
+    __slots__ = ("_job", "_keep", "total")
+
+    def __init__(self, row: Any, view: Any, workers: int, block: int, keep: object) -> None:
+        self._keep = keep
+        dims = ffi.new("ptrdiff_t[]", view.dims)
+        c_view = ffi.new("parsum_scan_view *")
+        c_view.data = ffi.cast("void *", view.data)
+        c_view.mask = ffi.cast("uint8_t *", view.mask)
+        c_view.result = ffi.cast("void *", view.result)
+        c_view.dims = dims
+        c_view.kept = view.kept
+        c_view.scanned = view.scanned
+        c_view.element = view.element
+        c_view.type = view.type
+        c_view.swap_element = view.swap_element
+        c_view.swap_result = view.swap_result
+        c_view.in_place = view.in_place
+        pointer = ffi.new("parsum_scan_job **")
+        check(lib.parsum_scan_create(row, c_view, workers, block, pointer))
+        self._job = ffi.gc(pointer[0], lib.parsum_scan_destroy)
+        self.total = int(lib.parsum_scan_bytes(self._job))
+
+    @staticmethod
+    def find(operation: str, method: str, element: int, result: int) -> Any:
+        """Return the C library's row for that element type and result type, or None."""
+        row = lib.parsum_scan_find(operation.encode(), method.encode(), element, result)
+        return row or None
+
+    def work(self, worker: int, nanoseconds: int) -> int:
+        """Work without the GIL until all is done or the time is over: DONE, AGAIN or cancelled."""
+        return check(lib.parsum_scan_work(self._job, worker, nanoseconds))
+
+    def cancel(self) -> None:
+        """Make every worker stop at its next step."""
+        lib.parsum_scan_cancel(self._job)
+
+    def finish(self) -> int:
+        """Return the flags of all prefixes; every worker is done."""
+        return check(lib.parsum_scan_finish(self._job))
+
+    def bytes_done(self) -> int:
+        """Return how many bytes of elements have their prefixes so far."""
+        return int(lib.parsum_scan_bytes_done(self._job))
+
+
 def check(code: int) -> int:
     """Turn the C library's error codes into exceptions; pass other codes through."""
     if code >= 0:
@@ -191,56 +268,99 @@ def check(code: int) -> int:
 _from_buffer = ffi.from_buffer
 _reduce = lib.parsum_reduce
 _reduce_pairs = lib.parsum_reduce_pairs
+_reduce_two = lib.parsum_reduce_two
 _reduce_float64 = lib.parsum_reduce_float64
-_FLOAT64_SUM = lib.parsum_find(b"sum", b"exact", lib.PARSUM_FLOAT64, lib.PARSUM_FLOAT64)
+_NULL = ffi.NULL
 
 
-def reduce_float64(array: np.ndarray[Any, Any]) -> float:
-    """Return the exact sum of a C-contiguous float64 array; ValueError if it is not contiguous."""
-    data = _from_buffer(array)
-    return _reduce_float64(_FLOAT64_SUM, data, array.size)  # type: ignore[no-any-return]
+def reduce_float64(row: Any, array: np.ndarray[Any, Any]) -> float:
+    """Return the result, of type float64, of a C-contiguous array; ValueError if it is not."""
+    return _reduce_float64(row, _from_buffer(array), _NULL, array.size)  # type: ignore[no-any-return]
 
 
-def lean_rows(operation: str) -> dict[tuple[Any, str], tuple[Any, Any, int, Any]]:
-    """Return C function, row, result type and result dtype for each dtype with a lean path.
-
-    The dtype is None where it is that of the array: equal ones (int64 and longlong) may differ.
-    """
-    table = {}
-    for dtype, element in TYPES.items():
-        wide = dtype.kind in "biu" and dtype.itemsize < 8
-        result = np.dtype(np.uint64 if dtype.kind == "u" else np.int64) if wide else dtype
-        for method in METHODS:
-            reduction = find(operation, method, element, TYPES[result])
-            if reduction is not None:
-                to = result if wide else None
-                table[dtype, method] = (_reduce, reduction.row, TYPES[result], to)
-    for part, pair in ((np.float32, np.complex64), (np.float64, np.complex128)):
-        element = TYPES[np.dtype(part)]
-        reduction = find(operation, "exact", element, element)
-        if reduction is not None:
-            table[np.dtype(pair), "exact"] = (_reduce_pairs, reduction.row, element, None)
-    return table
+def reduce_pair_float64(row: Any, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+    """Return the float64 result of two C-contiguous arrays; ValueError if they are not."""
+    return _reduce_float64(row, _from_buffer(a), _from_buffer(b), a.size)  # type: ignore[no-any-return]
 
 
-def reduce_lean(
-    function: Any, row: Any, number: int, array: np.ndarray[Any, Any], result: np.ndarray[Any, Any]
-) -> int:
-    """Reduce a C-contiguous array to a 0-d one; return its flags, -1 if not contiguous."""
+#: C function, row, parameter, result type and result dtype; the dtype is None where it is that of
+#: the array, as equal ones (int64 and longlong) may differ, unless it is `fixed`.
+LeanRow = tuple[Any, Any, float, int, np.dtype[Any] | None]
+
+
+def lean_row(
+    operation: str,
+    method: str,
+    dtype: np.dtype[Any],
+    result: np.dtype[Any],
+    by_parts: bool,
+    fixed: bool,
+) -> LeanRow | None:
+    """Return what reduce_lean needs for arrays of that dtype; None if they have no lean path."""
+    if not dtype.isnative:
+        return None
+    to = None if result == dtype and not fixed else result
+    if by_parts and dtype.kind == "c":
+        part = np.empty(0, dtype).real.dtype
+        reduction = find(operation, method, type_of(part), type_of(part))
+        if reduction is None or reduction.ordered or part == np.longdouble or to is not None:
+            return None
+        return _reduce_pairs, reduction.row, 0.0, type_of(part), None
+    reduction = find(operation, method, type_of(dtype), type_of(result))
+    if reduction is None:
+        return None
+    return _reduce, reduction.row, 0.0, type_of(result), to
+
+
+def reduce_lean(row: LeanRow, array: np.ndarray[Any, Any], result: np.ndarray[Any, Any]) -> int:
+    """Reduce a C-contiguous array to a new one; return its flags, -1 if not contiguous."""
     try:
-        flags: int = function(row, _from_buffer(array), array.size, number, _from_buffer(result))
+        flags: int = row[0](
+            row[1], row[2], _from_buffer(array), array.size, row[3], _from_buffer(result)
+        )
+        return flags
+    except (ValueError, BufferError):
+        return -1
+
+
+def pair_row(
+    operation: str, method: str, dtype: np.dtype[Any], result: np.dtype[Any]
+) -> tuple[Any, int] | None:
+    """Return what reduce_pair needs for two arrays of that dtype; None if there is no such row."""
+    if not dtype.isnative:
+        return None
+    reduction = find(operation, method, type_of(dtype), type_of(result))
+    return None if reduction is None else (reduction.row, type_of(result))
+
+
+def reduce_pair(
+    row: tuple[Any, int],
+    a: np.ndarray[Any, Any],
+    b: np.ndarray[Any, Any],
+    result: np.ndarray[Any, Any],
+) -> int:
+    """Reduce two C-contiguous arrays of one size to a new one; return flags, -1 if they are not."""
+    try:
+        flags: int = _reduce_two(
+            row[0], 0.0, _from_buffer(a), _from_buffer(b), a.size, row[1], _from_buffer(result)
+        )
         return flags
     except (ValueError, BufferError):
         return -1
 
 
 def reduce_small(
-    reduction: Reduction, array: np.ndarray[Any, Any], result: np.ndarray[Any, Any]
+    reduction: Reduction,
+    parameter: float,
+    array: np.ndarray[Any, Any],
+    result: np.ndarray[Any, Any],
 ) -> int:
-    """Reduce a C-contiguous, aligned, native array to a 0-d one at once; return flags."""
+    """Reduce a C-contiguous, aligned, native array to one result at once; return flags."""
     data = ffi.cast("void *", array.__array_interface__["data"][0])
     to = ffi.cast("void *", result.__array_interface__["data"][0])
-    return check(lib.parsum_reduce(reduction.row, data, array.size, type_of(result.dtype), to))
+    return check(
+        lib.parsum_reduce(reduction.row, parameter, data, array.size, type_of(result.dtype), to)
+    )
 
 
 # ---- CPU levels ----

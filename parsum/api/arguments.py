@@ -1,0 +1,158 @@
+"""Checks of the arguments that all functions share: each gives the argument in its usual form."""
+
+from __future__ import annotations
+
+import operator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.exceptions import AxisError
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from parsum import engine
+from parsum.reduction import METHODS
+
+Array: TypeAlias = np.ndarray[Any, Any]
+DType: TypeAlias = np.dtype[Any]
+Axis: TypeAlias = int | tuple[int, ...] | None
+Method: TypeAlias = Literal["exact", "fast"]
+Progress: TypeAlias = bool | engine.Progress | None
+
+#: What stands for an argument that is not given, where None is a value.
+NO_VALUE: Any = np._NoValue
+
+_BOOL = np.dtype(np.bool_)
+
+#: Kinds of dtype in words.
+KINDS = {
+    "biufc": "bool, integers, floats and complex numbers",
+    "biuf": "bool, integers and floats",
+    "biufcm": "bool, integers, floats, complex numbers and timedelta64",
+    "biufmM": "bool, integers, floats, datetime64 and timedelta64",
+    "biufcmM": "bool, integers, floats, complex numbers, datetime64 and timedelta64",
+}
+
+
+class Options(NamedTuple):
+    """How a call is to run."""
+
+    workers: int | None
+    method: str
+    executor: ThreadPoolExecutor | None
+    progress: Progress
+
+
+def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Options:
+    """Refuse what is not a way to run a call."""
+    engine.check_workers(workers)
+    engine.check_executor(executor)
+    engine.check_progress(progress)
+    if not isinstance(method, str):
+        raise TypeError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    return Options(workers, method, executor, progress)
+
+
+def as_array(a: Any) -> tuple[Array, Array | None]:
+    """Return any array_like as a plain ndarray, and its mask if it is a masked array."""
+    if isinstance(a, np.ma.MaskedArray):
+        mask = np.ma.getmask(a)
+        return np.asarray(a.data), None if mask is np.ma.nomask else np.asarray(mask)
+    if not isinstance(a, np.ndarray) and hasattr(a, "__dlpack__") and not hasattr(a, "__array__"):
+        return np.from_dlpack(a), None
+    return np.asarray(a), None
+
+
+def check_dtype(dtype: DType, name: str, kinds: str) -> None:
+    """Refuse a dtype whose kind is none of those."""
+    if dtype.kind not in kinds or dtype.names is not None:
+        raise TypeError(f"{name} must be of {KINDS[kinds]}, got dtype {dtype}")
+
+
+def check_axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes to reduce, sorted; None stands for all."""
+    if axis is None:
+        return tuple(range(ndim))
+    if isinstance(axis, tuple):
+        given = tuple(check_axis(k) for k in axis)
+    else:
+        given = (check_axis(axis),)
+        if ndim == 0 and given[0] in (0, -1):
+            return ()  # as NumPy has it
+    try:
+        return tuple(sorted(normalize_axis_tuple(given, ndim, "axis")))
+    except AxisError:
+        bad = next(k for k in given if not -ndim <= k < ndim)
+        raise AxisError(bad, ndim, "axis") from None
+    except ValueError:
+        raise ValueError(
+            f"duplicate value in 'axis': each axis may stand once, got {axis}"
+        ) from None
+
+
+def check_axis(axis: Any) -> int:
+    """Return one axis as an integer."""
+    if isinstance(axis, (bool, np.bool_)):
+        raise TypeError(f"axis must be None, an integer or a tuple of integers, got {axis!r}")
+    try:
+        return operator.index(axis)
+    except TypeError:
+        raise TypeError(
+            f"axis must be None, an integer or a tuple of integers, got {axis!r}"
+        ) from None
+
+
+def check_where(where: Any, shape: tuple[int, ...]) -> Array | None:
+    """Return the elements to include, in the shape of the array; None for all."""
+    if where is True or where is NO_VALUE:
+        return None
+    if isinstance(where, (np.ndarray, np.generic)):
+        mask = np.asarray(where)
+        if mask.dtype != _BOOL:
+            raise TypeError(f"where must be of dtype bool, got {mask.dtype}")
+    else:
+        mask = np.asarray(where, dtype=bool)
+    try:
+        return np.broadcast_to(mask, shape)
+    except ValueError:
+        raise ValueError(
+            f"where must broadcast to the shape of a, {shape}, got shape {mask.shape}"
+        ) from None
+
+
+def check_keepdims(keepdims: Any) -> bool:
+    """Return the switch as a bool."""
+    if keepdims is NO_VALUE:
+        return False
+    return bool(operator.index(keepdims))
+
+
+def check_out(name: str, out: Any, shape: tuple[int, ...], keepdims: bool) -> None:
+    """Refuse an `out` that results of that shape cannot be put into."""
+    if out.ndim != len(shape):
+        more = " (must match the operand's when keepdims=True)" if keepdims else ""
+        raise ValueError(
+            f"out must have {len(shape)} dimensions for this {name}, got {out.ndim}{more}"
+        )
+    if out.shape != shape:
+        raise ValueError(f"out must have the shape {shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+
+
+def check_out_type(out: Any) -> None:
+    """Refuse an `out` that is no array."""
+    if out is not None and not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
+
+
+def wanted_dtype(dtype: Any, kinds: str) -> DType:
+    """Return a `dtype` argument as a dtype."""
+    try:
+        wanted: DType = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype must be a data type, got {dtype!r}: {error}") from None
+    check_dtype(wanted, "dtype", kinds)
+    return wanted

@@ -1,0 +1,182 @@
+"""Weighted means: sums of products over sums of weights."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from parsum.api.arguments import (
+    Array,
+    Axis,
+    DType,
+    Method,
+    Options,
+    Progress,
+    as_array,
+    check_axes,
+    check_dtype,
+    check_keepdims,
+    check_options,
+)
+from parsum.api.call import native, part_of, reduce_pairs, report
+from parsum.api.documents import documented
+from parsum.api.moments import parallel_mean
+from parsum.reduction import DIVIDE, find, type_of
+
+_KINDS = "biufc"
+_FLOAT64 = np.dtype(np.float64)
+
+
+@documented
+def parallel_weighted_mean(
+    a: ArrayLike,
+    axis: Axis = None,
+    weights: ArrayLike | None = None,
+    returned: bool = False,
+    *,
+    keepdims: bool = False,
+    workers: int | None = None,
+    method: Method = "exact",
+    executor: ThreadPoolExecutor | None = None,
+    progress: Progress = None,
+) -> Any:
+    """Weighted mean, as :func:`numpy.average`, of exact sums.
+
+    Parameters
+    ----------
+    a : array_like
+        Bool, integers, floats or complex numbers.
+    {axis}
+    weights : array_like, optional
+        A weight for each element, of the shape of `a`; or of the lengths of `a` along `axis`.
+        Without it all are 1.
+    returned : bool, optional
+        Whether to return the sums of weights too.
+    {keepdims}
+    {running}
+
+    Returns
+    -------
+    ndarray or scalar, or a tuple of two
+        ``sum(a * weights) / sum(weights)`` along `axis`: both sums are exact and rounded, and so is
+        their quotient, to the common dtype of both, float64 at least for integers; and the sums of
+        weights.
+
+    Raises
+    ------
+    {raises}
+    ZeroDivisionError
+        If the weights of a result sum to zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from parsum import parallel_weighted_mean
+    >>> parallel_weighted_mean(np.array([1.0, 2.0, 4.0]), weights=np.array([1, 1, 2]))
+    np.float64(2.75)
+    """
+    if weights is None and returned is False:
+        return parallel_mean(
+            a, axis, keepdims=keepdims, workers=workers, method=method, executor=executor,
+            progress=progress,
+        )  # fmt: skip
+    options = check_options(workers, method, executor, progress)
+    array, mask = as_array(a)
+    check_dtype(array.dtype, "a", _KINDS)
+    axes = check_axes(axis, array.ndim)
+    keepdims = check_keepdims(keepdims)
+    if weights is None:
+        mean = parallel_mean(
+            a, axis, keepdims=keepdims, workers=workers, method=method, executor=executor,
+            progress=progress,
+        )  # fmt: skip
+        return mean, np.full_like(mean, array.size // max(mean.size, 1))[()]
+    weight, weight_mask = as_array(weights)
+    check_dtype(weight.dtype, "weights", _KINDS)
+    weight = _like(array, weight, axis, axes)
+    if weight_mask is not None:
+        weight_mask = _like(array, weight_mask, axis, axes)
+        mask = weight_mask if mask is None else mask | weight_mask
+    dtype = native(np.result_type(array.dtype, weight.dtype))
+    if array.dtype.kind in "biu":
+        dtype = np.result_type(dtype, _FLOAT64)
+    kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
+    mean, total, flags = _weighted(array, weight, axes, mask, kept, dtype, options)
+    if flags & DIVIDE or not np.all(total):
+        raise ZeroDivisionError("weights must not sum to zero, as they are divided by their sum")
+    if flags:
+        report("weighted_mean", flags, dtype)
+    if keepdims:
+        shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
+        mean, total = mean.reshape(shape), total.reshape(shape)
+    if isinstance(a, np.ma.MaskedArray) and mask is not None:
+        nothing = np.all(mask, axis=axes, keepdims=keepdims)
+        mean = np.ma.array(mean, mask=nothing)
+    return (mean[()], total[()]) if returned else mean[()]
+
+
+def _like(a: Array, weights: Array, axis: Any, axes: tuple[int, ...]) -> Array:
+    """Return weights in the shape of the array."""
+    if weights.shape == a.shape:
+        return weights
+    if axis is None:
+        raise TypeError(
+            "axis must be given where the shapes of a and weights differ, got shapes "
+            f"{a.shape} and {weights.shape}"
+        )
+    order = [k % a.ndim for k in (axis if isinstance(axis, tuple) else (axis,))]
+    lengths = tuple(a.shape[k] for k in order)
+    if weights.shape != lengths:
+        raise ValueError(
+            f"weights must have the shape of a, {a.shape}, or its lengths along axis, {lengths}, "
+            f"got shape {weights.shape}"
+        )
+    weights = weights.transpose(np.argsort(order))
+    wide = weights.reshape([n if k in axes else 1 for k, n in enumerate(a.shape)])
+    return np.broadcast_to(wide, a.shape)
+
+
+def _weighted(
+    a: Array,
+    weights: Array,
+    axes: tuple[int, ...],
+    mask: Array | None,
+    kept: tuple[int, ...],
+    dtype: DType,
+    options: Options,
+) -> tuple[Array, Array, int]:
+    """Return the weighted means, the sums of weights and flags."""
+    real = part_of(dtype)
+    row = find("weighted_mean", options.method, type_of(real), type_of(real))
+    if row is None or weights.dtype.kind == "c":
+        ones = np.broadcast_to(np.ones((), weights.dtype), weights.shape)
+        sums = []
+        flags = 0
+        for other in (a, ones):
+            result: Array = np.empty(
+                kept, native(np.result_type(other.dtype, weights.dtype, dtype))
+            )
+            kernel = result.dtype
+            if kernel == np.float16 and not native(other.dtype) == native(weights.dtype) == kernel:
+                kernel = _FLOAT64  # nothing is converted to float16
+            flags |= reduce_pairs("dot", other, weights, axes, result, mask, kernel, options)
+            sums.append(result)
+        with np.errstate(all="ignore"):
+            return (sums[0] / sums[1]).astype(dtype), sums[1].astype(dtype), flags
+    both: Array = np.empty((*kept, 2), real)
+    # float16 is converted to by no kernel; float64 loses nothing of what it is mixed with.
+    kernel = real
+    if real == np.float16 and not native(part_of(a.dtype)) == native(weights.dtype) == real:
+        kernel = _FLOAT64
+    if a.dtype.kind != "c":
+        flags = reduce_pairs("weighted_mean", a, weights, axes, both, mask, kernel, options)
+        return both[..., 0], both[..., 1], flags
+    mean: Array = np.empty(kept, dtype)
+    flags = 0
+    for part, to in ((a.real, mean.real), (a.imag, mean.imag)):
+        flags |= reduce_pairs("weighted_mean", part, weights, axes, both, mask, kernel, options)
+        to[...] = both[..., 0]
+    return mean, both[..., 1].astype(dtype), flags

@@ -1,0 +1,499 @@
+"""One call: from checked arguments to a job for the engine, from its flags to NumPy's warnings."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.exceptions import ComplexWarning
+
+from parsum import engine
+from parsum.api.arguments import (
+    NO_VALUE,
+    Array,
+    DType,
+    Options,
+    as_array,
+    check_axes,
+    check_dtype,
+    check_keepdims,
+    check_out,
+    check_out_type,
+    check_where,
+)
+from parsum.plan import Plan
+from parsum.reduction import (
+    DIVIDE,
+    EMPTY,
+    INVALID,
+    OVERFLOW,
+    TYPES,
+    View,
+    find,
+    reduce_small,
+    type_of,
+)
+
+_INT64 = np.dtype(np.int64)
+_UINT64 = np.dtype(np.uint64)
+_BOOL = np.dtype(np.bool_)
+_FLOAT64 = np.dtype(np.float64)
+_LONGDOUBLE = np.dtype(np.longdouble)
+
+#: Arrays up to this many bytes take one C call, if they are contiguous and nothing is asked for: a
+#: second worker would not pay, and the call is too short to interrupt.
+SMALL_BYTES = 2 * engine.BYTES_PER_WORKER - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is particular to an operation, besides its rows in the C library's table.
+
+    Attributes
+    ----------
+    name : str
+        Of the public function, without "parallel_".
+    row : str
+        Of the rows in the table.
+    kinds : str
+        The dtype kinds that it takes (a key of ``arguments.KINDS``).
+    by_parts : bool
+        Whether a complex number is two real ones, each with a result of its own.
+    converts : bool
+        Whether a bool or integer `dtype` is that of the elements too, not of the result alone.
+    numbered : bool
+        Whether the result depends on the places of elements.
+    identity : bool
+        Whether it has a result of no elements; if not, NumPy's ufunc is named `ufunc`.
+    nan : bool
+        Whether NaN elements are left out.
+    casting : str
+        How results are cast to an `out` of another dtype; "back" if that must be safe the other
+        way round, as for NumPy's indices.
+    empty : str
+        What is said of results that had no elements to take in, by an error if `empty_error`,
+        else a warning.
+    """
+
+    name: str
+    row: str
+    kinds: str
+    by_parts: bool = False
+    converts: bool = False
+    numbered: bool = False
+    identity: bool = True
+    ufunc: str = ""
+    nan: bool = False
+    casting: Any = "same_kind"
+    empty: str = ""
+    empty_error: bool = False
+
+
+def part_of(dtype: DType) -> DType:
+    """Return the real dtype of a complex one's parts; any other as it is."""
+    return np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
+
+
+def native(dtype: DType) -> DType:
+    """Return the dtype in the machine's byte order."""
+    return dtype.newbyteorder("=")
+
+
+def reduce(
+    operation: Operation,
+    a: Any,
+    axis: Any,
+    result_dtype: Any,
+    out: Any,
+    keepdims: Any,
+    initial: Any,
+    where: Any,
+    options: Options,
+    *,
+    skip_nan: bool = False,
+    parameter: float = 0.0,
+    values: int = 1,
+    presets: tuple[Any, ...] | None = None,
+) -> Any:
+    """Reduce an array and return what the public function is to return.
+
+    ``result_dtype`` is a function of the array's dtype. With ``values`` above 1, results have so
+    many values along a last axis. ``presets`` are what the operation is to find where each of its
+    values goes; they broadcast to the shape with ``keepdims``, and the first value is the result.
+    Public functions call this themselves, so that warnings point at their callers.
+    """
+    array, mask = as_array(a)
+    check_dtype(array.dtype, "a", operation.kinds)
+    check_out_type(out)
+    dtype: DType = result_dtype(array.dtype)
+    axes = check_axes(axis, array.ndim)
+    keepdims = check_keepdims(keepdims)
+    included = check_where(where, array.shape)
+    kept_shape = tuple(n for k, n in enumerate(array.shape) if k not in axes)
+    full_shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
+    shape = full_shape if keepdims else kept_shape
+    if out is not None:
+        check_out(operation.name, out, shape, keepdims)
+    if not operation.identity and initial is NO_VALUE:
+        initial = None
+        if included is not None:
+            raise ValueError(
+                f"reduction operation '{operation.ufunc}' does not have an identity, so to use a "
+                "where mask one has to specify 'initial'"
+            )
+    if initial is None and any(array.shape[k] == 0 for k in axes):
+        raise ValueError(
+            f"zero-size array to reduction operation {operation.ufunc} which has no identity"
+        )
+    start = None
+    if initial is not NO_VALUE and initial is not None:
+        start = np.empty((), dtype)
+        start[()] = initial
+
+    # The kernels write into `out` unless it is of another type or shares memory with what they
+    # read.
+    direct = out is not None and out.dtype == dtype and values == 1 and presets is None
+    for other in (array, included, mask):
+        if direct and other is not None and np.may_share_memory(out, other):
+            direct = False
+    if out is not None and not direct:
+        if operation.casting == "back":
+            if not np.can_cast(out.dtype, dtype, "safe"):
+                raise TypeError(
+                    f"out must be of a dtype that can be cast to {dtype} (safe), got {out.dtype}"
+                )
+        elif not np.can_cast(dtype, out.dtype, operation.casting):
+            raise TypeError(
+                f"out must be of a dtype that {dtype} can be cast to ({operation.casting}), "
+                f"got {out.dtype}"
+            )
+    if presets is not None:
+        values = len(presets)
+    extra = (values,) if values > 1 else ()
+    result: Array = out if direct else np.empty(shape + extra, dtype)
+    for k, preset in enumerate(presets or ()):
+        try:
+            wide = np.broadcast_to(preset, full_shape)
+        except ValueError:
+            raise ValueError(
+                f"mean must broadcast to the shape {full_shape}, got shape {np.shape(preset)}"
+            ) from None
+        result[..., k] = wide.reshape(shape)
+    flags = 0
+    if result.size:
+        kept = result.reshape(kept_shape + extra) if not keepdims else drop_axes(result, axes)
+        run = _Run(operation, axes, included, mask, options, skip_nan, parameter)
+        flags = run.parts(array, kept, start)
+    if flags & EMPTY and (mask is not None or operation.nan):
+        flags &= ~(INVALID | DIVIDE)  # what is masked, or warned of below
+    if flags:
+        flags = report(operation.name, flags, dtype)
+        if flags & EMPTY and mask is None:
+            if operation.empty_error:
+                raise ValueError(operation.empty)
+            warnings.warn(operation.empty, RuntimeWarning, stacklevel=3)
+    if presets is not None:
+        result = result[..., 0]
+        values = 1
+    if out is not None:
+        if not direct:
+            np.copyto(out, result, casting="unsafe")
+        result = out
+    if isinstance(a, np.ma.MaskedArray):
+        return masked_result(a, mask, axes, keepdims, result, out)
+    return result if out is not None else result[()]
+
+
+def drop_axes(array: Array, axes: tuple[int, ...]) -> Array:
+    """Return a view without axes of length 1 (reshape may copy; this never does)."""
+    return array[(*(0 if k in axes else slice(None) for k in range(array.ndim)), ...)]
+
+
+class _Run:
+    """What the jobs of one call have in common."""
+
+    __slots__ = ("axes", "mask", "operation", "options", "parameter", "skip_nan", "where")
+
+    def __init__(
+        self,
+        operation: Operation,
+        axes: tuple[int, ...],
+        where: Array | None,
+        mask: Array | None,
+        options: Options,
+        skip_nan: bool,
+        parameter: float,
+    ) -> None:
+        self.operation = operation
+        self.axes = axes
+        self.where = where
+        self.mask = mask
+        self.options = options
+        self.skip_nan = skip_nan
+        self.parameter = parameter
+
+    def parts(self, array: Array, result: Array, start: Array | None) -> int:
+        """Reduce to ``result``, real parts and imaginary ones at once where they are alike."""
+        is_complex = array.dtype.kind == "c"
+        by_parts = self.operation.by_parts
+        if not by_parts and not (self.operation.converts and result.dtype.kind != "c"):
+            return self.whole(array, result, start)
+        if not is_complex and not (by_parts and result.dtype.kind == "c"):
+            return self.whole(array, result, start)
+        if result.dtype.kind == "c":
+            if self.skip_nan and is_complex:
+                # A number is left out if either of its parts is NaN.
+                return self.whole(array, result, start, unit=True)
+            if is_complex and start is None:
+                return self.whole(array, result, None)
+            starts = (None, None) if start is None else (start.real, start.imag)
+            if is_complex:
+                flags = self.whole(array.real, result.real, starts[0])
+                return flags | self.whole(array.imag, result.imag, starts[1])
+            result.imag = 0 if starts[1] is None else starts[1]
+            flags = self.whole(array, result.real, starts[0])
+            if flags & EMPTY:
+                result.imag[np.isnan(result.real)] = np.nan
+            return flags
+        if result.dtype.kind != "b":
+            warnings.warn(
+                "Casting complex values to real discards the imaginary part",
+                ComplexWarning,
+                stacklevel=4,
+            )
+            array = array.real
+        return self.whole(array, result, start)
+
+    def whole(self, array: Array, result: Array, start: Array | None, unit: bool = False) -> int:
+        """Reduce to ``result`` by one job; complex numbers as units even if by parts."""
+        operation, options = self.operation, self.options
+        parts = None
+        dtype, result_dtype = array.dtype, result.dtype
+        if operation.by_parts and dtype.kind == "c" and not unit:
+            # A complex number is two real ones side by side.
+            dtype, result_dtype = part_of(dtype), part_of(result_dtype)
+            parts = (dtype.itemsize, result_dtype.itemsize if result.dtype.kind == "c" else 0)
+        element, to = type_of(dtype), type_of(result_dtype)
+        kernel_type = element
+        if operation.converts:
+            kernel_type = type_of(_kernel_dtype(dtype, result_dtype))
+        reduction = find(operation.row, options.method, kernel_type, to)
+        if reduction is None and operation.converts:
+            kernel_type = type_of(_wide_dtype(dtype, result_dtype))
+            reduction = find(operation.row, options.method, kernel_type, to)
+        if reduction is None:
+            raise TypeError(
+                f"dtype must be one that {array.dtype} can be reduced to by {operation.name}, "
+                f"got {result.dtype}"
+            )
+        plain = self.where is None and self.mask is None and start is None and parts is None
+        if (
+            plain
+            and result.ndim == (reduction.values > 1)
+            and array.nbytes <= SMALL_BYTES
+            and element == kernel_type
+            and not self.skip_nan
+            and dtype.isnative
+            and result_dtype.isnative
+            and array.flags.c_contiguous
+            and array.flags.aligned
+            and (options.progress is None or options.progress is False)
+        ):
+            return reduce_small(reduction, self.parameter, array, result)
+        plan = Plan(
+            array, self.axes, result, None, self.where, self.mask, parts, operation.numbered
+        )
+        view = View(
+            plan.addresses,
+            plan.first,
+            len(plan.kept),
+            len(plan.reduced),
+            plan.rows(),
+            element,
+            to,
+            swap_element=not dtype.isnative,
+            swap_result=not result_dtype.isnative,
+            skip_nan=self.skip_nan,
+            parameter=self.parameter,
+        )
+        if start is not None and operation.row != "prod":
+            view.initial = initial_state(operation.row, options.method, kernel_type, start)
+        elif start is not None:
+            number = _of_kernel(start, kernel_type)
+            if number is None:
+                # No state of the kernel's holds it: it comes last.
+                flags = self.whole(array, result, None, unit)
+                with np.errstate(all="ignore"):
+                    np.multiply(result, start, out=result, casting="unsafe")
+                return flags
+            view.initial = reduction.identity()
+            reduction.accumulate(view.initial, number)
+        keep = (array, result, self.where, self.mask)
+        return engine.run(
+            reduction,
+            view,
+            array.nbytes,
+            keep,
+            options.workers,
+            options.executor,
+            options.progress,
+        )
+
+
+def reduce_pairs(
+    row: str,
+    a: Array,
+    b: Array,
+    axes: tuple[int, ...],
+    result: Array,
+    mask: Array | None,
+    kernel_dtype: DType,
+    options: Options,
+) -> int:
+    """Reduce two arrays of one shape to ``result``; return flags.
+
+    Elements are converted to ``kernel_dtype`` block by block on their way to the kernels.
+    """
+    element, other, to = type_of(a.dtype), type_of(b.dtype), type_of(result.dtype)
+    reduction = find(row, options.method, type_of(kernel_dtype), to)
+    if reduction is None:
+        raise TypeError(
+            f"a and b must have a common dtype that {row} takes, got {a.dtype} and {b.dtype}"
+        )
+    plan = Plan(a, axes, result, b, None, mask)
+    view = View(
+        plan.addresses,
+        plan.first,
+        len(plan.kept),
+        len(plan.reduced),
+        plan.rows(),
+        element,
+        to,
+        swap_element=not a.dtype.isnative,
+        swap_result=not result.dtype.isnative,
+        other_element=other,
+        swap_other=not b.dtype.isnative,
+    )
+    return engine.run(
+        reduction,
+        view,
+        a.nbytes + b.nbytes,
+        (a, b, result, mask),
+        options.workers,
+        options.executor,
+        options.progress,
+    )
+
+
+def _kernel_dtype(dtype: DType, result: DType) -> DType:
+    """Return the type that elements are converted to before they are taken in."""
+    if result.kind == "b" and dtype.kind != "b":
+        return _BOOL
+    if dtype.kind == "f" and result.kind in "iu":
+        return _UINT64 if result.kind == "u" else _INT64
+    return dtype
+
+
+def _wide_dtype(dtype: DType, result: DType) -> DType:
+    """Return the floating type that numbers of a kind without rows of their own become."""
+    if result.kind == "c":
+        return np.dtype(np.clongdouble if "g" in (dtype.char, result.char) else np.complex128)
+    return _LONGDOUBLE if result == _LONGDOUBLE else _FLOAT64
+
+
+def _of_kernel(start: Array, kernel_type: int) -> Array | None:
+    """Return a number as an element of the kernel's, if it is one."""
+    dtype = next(dtype for dtype, number in TYPES.items() if number == kernel_type)
+    with np.errstate(all="ignore"):
+        number = start.astype(dtype).reshape(1)
+        same = number.astype(native(start.dtype))[0] == start[()]
+    return number if same else None
+
+
+def initial_state(row: str, method: str, kernel_type: int, start: Array) -> Any:
+    """Return the state of one number, of the kind that the kernel's elements make."""
+    number = start.astype(native(start.dtype)).reshape(1)
+    parts: Array
+    if number.dtype.kind == "f" and row == "sum":
+        if kernel_type == type_of(_LONGDOUBLE):
+            parts = number.astype(_LONGDOUBLE)
+        else:
+            # A longdouble is two doubles; anything smaller is one.
+            with np.errstate(all="ignore"):
+                high = number.astype(_FLOAT64)
+                low = (number - high).astype(_FLOAT64)
+            exact = not np.isfinite(high[0]) or low[0] == 0
+            parts = high if exact else np.concatenate([high, low])
+    elif number.dtype.kind == "c":
+        wide = kernel_type == type_of(np.dtype(np.clongdouble))
+        parts = number.astype(np.clongdouble if wide else np.complex128)
+    else:
+        parts = number
+    reduction = find(row, method, type_of(parts.dtype), type_of(start.dtype))
+    assert reduction is not None
+    state = reduction.identity()
+    reduction.accumulate(state, parts)
+    return state
+
+
+_ERRORS = {
+    OVERFLOW: ("over", "overflow", 2),
+    INVALID: ("invalid", "invalid value", 8),
+    DIVIDE: ("divide", "divide by zero", 1),
+}
+
+
+def report(name: str, flags: int, dtype: DType) -> int:
+    """Do what np.errstate asks for, in the caller's thread, as NumPy does; return the flags."""
+    settings = np.geterr()
+    for flag, (kind, text, number) in _ERRORS.items():
+        if not flags & flag:
+            continue
+        action = settings[kind]  # type: ignore[literal-required]
+        message = f"{text} encountered in parallel_{name}"
+        if dtype.kind in "biu":
+            message += f": the result does not fit {dtype} and wrapped around"
+        if action == "warn":
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+        elif action == "raise":
+            raise FloatingPointError(message)
+        elif action == "print":
+            print(f"Warning: {message}")
+        elif action == "call":
+            handler: Any = np.geterrcall()
+            if handler is not None:
+                handler(text, number)
+        elif action == "log":
+            log: Any = np.geterrcall()
+            if log is not None:
+                log.write(f"Warning: {message}\n")
+    return flags
+
+
+def masked_result(
+    a: np.ma.MaskedArray[Any, Any],
+    mask: Array | None,
+    axes: tuple[int, ...],
+    keepdims: bool,
+    result: Array,
+    out: Array | None,
+) -> Any:
+    """Mask the results that had no unmasked element to take in, as numpy.ma does."""
+    nothing: Any = np.ma.nomask
+    if mask is not None:
+        nothing = np.all(mask, axis=axes, keepdims=keepdims)
+        if result.ndim > nothing.ndim:  # several values each
+            nothing = np.broadcast_to(nothing[..., None], result.shape)
+    if out is not None:
+        if isinstance(out, np.ma.MaskedArray):
+            out[...] = np.ma.array(result, mask=nothing)
+        return out
+    if result.ndim == 0:
+        return np.ma.masked if mask is not None and nothing else result[()]
+    masked: Any = np.ma.array(result, mask=nothing)
+    fill_value: Any = getattr(a, "_fill_value", None)  # fill_value makes one, and may warn
+    if a.dtype == result.dtype and fill_value is not None:
+        masked.fill_value = fill_value
+    return masked

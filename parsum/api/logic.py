@@ -1,0 +1,183 @@
+"""Truth: whether any or all elements are true, and how many are not zero."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from parsum.api.arguments import NO_VALUE, Axis, DType, Method, Progress, check_options
+from parsum.api.call import Operation, reduce
+from parsum.api.documents import documented
+from parsum.api.lean import Lean, is_lean
+
+_KINDS = "biufcmM"
+_ANY = Operation("any", "any", _KINDS, casting="unsafe")
+_ALL = Operation("all", "all", _KINDS, casting="unsafe")
+_COUNT = Operation("count_nonzero", "count_nonzero", _KINDS)
+
+
+def _truth(_: DType) -> DType:
+    return np.dtype(np.bool_)
+
+
+def _count(_: DType) -> DType:
+    return np.dtype(np.intp)
+
+
+_lean_any = Lean(_ANY, _truth)
+_lean_all = Lean(_ALL, _truth)
+_lean_count = Lean(_COUNT, _count, fixed=True)
+
+
+@documented
+def parallel_any(
+    a: ArrayLike,
+    axis: Axis = None,
+    out: NDArray[Any] | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    workers: int | None = None,
+    method: Method = "exact",
+    executor: ThreadPoolExecutor | None = None,
+    progress: Progress = None,
+) -> Any:
+    """Whether any element is true, as :func:`numpy.any`.
+
+    All workers stop at the first true element of a full reduction. NaN and NaT are true.
+
+    Parameters
+    ----------
+    a : array_like
+        Bool, integers, floats, complex numbers, datetime64 or timedelta64.
+    {axis}
+    {out}
+    {keepdims}
+    {where}
+    {running}
+
+    Returns
+    -------
+    ndarray of bool or bool
+        False where there are no elements; `out` if given.
+
+    Raises
+    ------
+    {raises}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from parsum import parallel_any
+    >>> parallel_any(np.array([[0, 0], [0, 5]]), axis=1)
+    array([False,  True])
+    """
+    if is_lean(axis, out, keepdims, NO_VALUE, where, executor, progress):
+        small = _lean_any(a, workers, method)
+        if small is not None:
+            return small
+    options = check_options(workers, method, executor, progress)
+    return reduce(_ANY, a, axis, _truth, out, keepdims, NO_VALUE, where, options)
+
+
+@documented
+def parallel_all(
+    a: ArrayLike,
+    axis: Axis = None,
+    out: NDArray[Any] | None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike = True,
+    workers: int | None = None,
+    method: Method = "exact",
+    executor: ThreadPoolExecutor | None = None,
+    progress: Progress = None,
+) -> Any:
+    """Whether all elements are true, as :func:`numpy.all`.
+
+    All workers stop at the first false element of a full reduction. NaN and NaT are true.
+
+    Parameters
+    ----------
+    a : array_like
+        Bool, integers, floats, complex numbers, datetime64 or timedelta64.
+    {axis}
+    {out}
+    {keepdims}
+    {where}
+    {running}
+
+    Returns
+    -------
+    ndarray of bool or bool
+        True where there are no elements; `out` if given.
+
+    Raises
+    ------
+    {raises}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from parsum import parallel_all
+    >>> parallel_all(np.array([[1, 0], [4, 5]]), axis=1)
+    array([False,  True])
+    """
+    if is_lean(axis, out, keepdims, NO_VALUE, where, executor, progress):
+        small = _lean_all(a, workers, method)
+        if small is not None:
+            return small
+    options = check_options(workers, method, executor, progress)
+    return reduce(_ALL, a, axis, _truth, out, keepdims, NO_VALUE, where, options)
+
+
+@documented
+def parallel_count_nonzero(
+    a: ArrayLike,
+    axis: Axis = None,
+    *,
+    keepdims: bool = False,
+    where: ArrayLike = True,
+    workers: int | None = None,
+    method: Method = "exact",
+    executor: ThreadPoolExecutor | None = None,
+    progress: Progress = None,
+) -> Any:
+    """Number of elements that are not zero, as :func:`numpy.count_nonzero`.
+
+    NaN and NaT are not zero, -0.0 is.
+
+    Parameters
+    ----------
+    a : array_like
+        Bool, integers, floats, complex numbers, datetime64 or timedelta64.
+    {axis}
+    {keepdims}
+    {where}
+    {running}
+
+    Returns
+    -------
+    intp or ndarray of intp
+        The counts along `axis`.
+
+    Raises
+    ------
+    {raises}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from parsum import parallel_count_nonzero
+    >>> parallel_count_nonzero(np.array([[0, 1], [4, 5]]))
+    np.int64(3)
+    """
+    if is_lean(axis, None, keepdims, NO_VALUE, where, executor, progress):
+        small = _lean_count(a, workers, method)
+        if small is not None:
+            return small
+    options = check_options(workers, method, executor, progress)
+    return reduce(_COUNT, a, axis, _count, None, keepdims, NO_VALUE, where, options)
