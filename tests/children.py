@@ -1,4 +1,4 @@
-"""Runs pieces of Python in processes of their own, for tests of what a process does as a whole."""
+"""Runs pieces of Python and scripts in processes of their own, for tests of whole processes."""
 
 from __future__ import annotations
 
@@ -45,3 +45,19 @@ def output(code: str, *args: str, timeout: float = 120, **env: str | None) -> st
     done = run(code, *args, timeout=timeout, **env)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout.strip()
+
+
+def script(
+    path: str, *args: object, status: int = 0, **env: str | None
+) -> subprocess.CompletedProcess[str]:
+    """The same for a script of the project that must end with this status."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(TESTS.parent / path), *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(**env),
+        check=False,
+    )
+    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
+    return done

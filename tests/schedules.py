@@ -9,9 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from unittest import mock
 
 from parsum import engine
+from parsum.api import scans
 from parsum.reduction import DONE, Job, Reduction, View
 
 
@@ -25,7 +27,7 @@ def scheduled(workers: int, block: int, seed: int) -> Iterator[list[int]]:
     order = random.Random(seed)
 
     def run(reduction: Reduction, view: View, nbytes: int, keep: object, *_: object) -> int:
-        job = Job(reduction, view, workers, block, keep)
+        job = Job(reduction, view, workers, keep, block)
         active = list(range(workers))
         count = 0
         while active:
@@ -36,4 +38,28 @@ def scheduled(workers: int, block: int, seed: int) -> Iterator[list[int]]:
         return job.finish()
 
     with mock.patch.object(engine, "run", run):
+        yield turns
+
+
+@contextmanager
+def scheduled_scans(workers: int, block: int, seed: int) -> Iterator[list[int]]:
+    """The same for cumulative sums and products."""
+    turns: list[int] = []
+    order = random.Random(seed)
+
+    def run_job(job: engine.Work, *_: object) -> int:
+        active = list(range(workers))
+        count = 0
+        while active:
+            order.shuffle(active)
+            count += len(active)
+            active = [k for k in active if job.work(k, -1) != DONE]
+        turns.append(count)
+        return job.finish()
+
+    with (
+        mock.patch.object(engine, "run_job", run_job),
+        mock.patch.object(engine, "resolve_workers", return_value=workers),
+        mock.patch.object(scans, "scan", partial(scans.scan, block=block)),
+    ):
         yield turns

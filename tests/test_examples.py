@@ -1,34 +1,13 @@
-"""The examples and the benchmark run as programs and print what they promise."""
+"""The examples run as programs and print what they promise."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from children import environment
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def run(
-    script: str, *args: object, status: int = 0, **env: str
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / script), *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(**env),
-        check=False,
-    )
-    assert done.returncode == status, f"{done.stdout}\n{done.stderr}"
-    return done
+from children import script as run
 
 
 def values(output: str, label: str) -> list[str]:
@@ -134,36 +113,3 @@ def test_sum_npy_says_what_is_wrong_with_a_file(tmp_path):
 @pytest.mark.parametrize("args", [("--bytes", "7"), ("a.npy", "--bytes", "800")])
 def test_sum_npy_refuses_sizes_that_make_no_sense(args):
     assert "--bytes" in run("examples/sum_npy.py", *args, status=2).stderr
-
-
-# ---- benchmarks/sum.py, quick: that it works, not how fast anything is ----
-
-
-def test_the_benchmark_prints_a_table_and_writes_json(tmp_path):
-    path = tmp_path / "figures.json"
-    pattern = r"^(main/|dtypes/int8|axis/float64 .*, 3\)|small/float64, 1 element|memory/)"
-    done = run("benchmarks/sum.py", "--quick", "--only", pattern, "--json", path)
-    content = json.loads(path.read_text())
-    rows = {f"{row['group']}/{row['row']}": row for row in content["rows"]}
-    assert list(rows) == [
-        "main/float64 normal",
-        "dtypes/int8",
-        "axis/float64 (699050, 3) axis=0",
-        "axis/float64 (699050, 3) axis=1",
-        "small/float64, 1 element",
-    ]
-    for name, row in rows.items():
-        assert name.split("/")[1] in done.stdout
-        assert {"np.sum"} < set(row["seconds"])
-        assert all(0 < t["least"] <= t["median"] for t in row["seconds"].values())
-        for bound in row["bounds"]:
-            assert (bound["met"] == "yes") == (bound["ratio"] >= bound["needed"])
-        assert row["bounds"]
-    assert content["quick"] is True
-    assert content["machine"]["versions"]["numpy"] == np.__version__
-    if sys.platform.startswith("linux"):
-        assert content["peaks"]["control: a copy of the array"] > 0.9 * 2**24
-
-
-def test_the_benchmark_refuses_a_pattern_that_matches_nothing():
-    assert "--only" in run("benchmarks/sum.py", "--only", "nothing", status=2).stderr

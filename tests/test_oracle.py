@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import reference as family
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import (
@@ -134,3 +135,78 @@ def test_bits_tell_zeros_apart_but_not_nans():
         assert_same_bits(np.float64(0.0), np.float64(-0.0))
     with pytest.raises(AssertionError):
         assert_same_bits(np.zeros(1), np.zeros(2))
+
+
+@pytest.mark.parametrize("code", "bQefdFD")
+@pytest.mark.parametrize("style", ["ties", "random", "constant"])
+def test_family_oracles_agree_with_numpy(code, style):
+    """The rationals of means, variances, norms and products are near what NumPy finds."""
+    if style == "constant" and code == "Q":
+        return  # no 64-bit integer's square is near what NumPy finds
+    for n in (1, 2, 30, 500):
+        a, b = (family.values(style, n, code, seed) for seed in (n, n + 1))
+        wide = a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
+        exact = np.result_type(a.dtype, np.float64)
+        real = np.dtype(np.float64)
+        scale = 1e-12 * np.abs(wide).max() ** 2 + 1e-12
+        for actual, expected in [
+            (family.mean_of(a, exact), wide.mean()),
+            (family.var_of(a, real), wide.var()),
+            (family.var_of(a, real, 0.5), wide.var(ddof=0.5)),
+            (family.std_of(a, real) ** 2, wide.var()),
+            (family.var_of(a, real, 0, 1.5), (np.abs(wide - 1.5) ** 2).mean()),
+            (family.norm2_of(a, real), np.linalg.norm(wide)),
+        ]:
+            assert abs(actual - expected) <= scale * 4, f"{actual} {expected}"
+        if a.dtype.kind not in "iu":
+            both = b.astype(exact)
+            assert abs(family.dot_of(wide, both, exact) - np.dot(wide, both)) <= scale * n
+            assert abs(family.dot_of(wide, both, exact, True) - np.vdot(wide, both)) <= scale * n
+        if a.dtype.kind != "c":
+            assert abs(family.norm1_of(a, real) - np.abs(wide).sum()) <= scale * n
+        for name in ("mean", "var", "std", "norm 2", "norm 1", "sum"):
+            value, size = family.near_of(name, a, {})
+            if name.startswith("norm"):
+                expected = np.linalg.norm(wide, int(name[-1]))
+            else:
+                expected = getattr(np, name)(wide)
+            if a.dtype.kind != "c" or name not in ("mean", "sum"):
+                assert abs(float(value) - expected) <= scale * n
+                assert size >= abs(value) or name in ("var", "std")
+
+
+def test_known_roots():
+    for value, root in [
+        (4, 2.0),
+        (2, 2**0.5),
+        (Fraction(1, 4), 0.5),
+        (0, 0.0),
+        (2**2046, 2.0**1023),
+    ]:
+        assert family.rounded_root(Fraction(value), np.float64) == root
+    # A root just above a tie, and one that is a tie.
+    half = 1 + Fraction(1, 2**53)
+    assert family.rounded_root(half**2, np.float64) == 1
+    assert family.rounded_root(half**2 + Fraction(1, 2**1000), np.float64) == 1 + 2**-52
+    assert family.rounded_root(Fraction(1, 2**2148), np.float64) == 2.0**-1074
+    assert family.rounded_root(Fraction(1, 2**2150), np.float64) == 0
+    assert (
+        family.rounded_root(Fraction(1, 2**2150) + Fraction(1, 2**2300), np.float64) == 2.0**-1074
+    )
+
+
+def test_known_moments():
+    assert family.var_of(np.array([1e9, 1e9 + 1, 1e9 + 2]), np.float64, 1) == 1
+    assert family.std_of(np.array([1e200, 3e200]), np.float64) == 1e200
+    assert family.var_of(np.array([1, 2], np.float16), np.float16) == 0.25
+    assert math.isnan(family.var_of(np.array([1.0, np.inf]), np.float64))
+    assert math.isnan(family.var_of(np.array([1.0]), np.float64, 1))
+    assert family.var_of(np.array([1.0, 2.0]), np.float64, 2) == math.inf
+    assert family.mean_of(np.array([1e308, 1e308]), np.float64) == 1e308
+    assert_same_bits(family.mean_of(np.array([-0.0, -0.0]), np.float64), np.float64(-0.0))
+    assert family.mean_of(np.array([-3, -4], "m8[s]"), "m8[s]") == np.timedelta64(-3, "s")
+    assert family.dot_of(np.array([1e200, 1.0, -1e200]), np.array([1e200, 2.0, 1e200]), "d") == 2
+    assert math.isnan(family.dot_of(np.array([np.inf]), np.array([0.0]), "d"))
+    assert family.dot_of(np.array([100, 100], "b"), np.array([1, 1], "b"), "b") == -56
+    assert family.dot_of(np.array([1 + 2j]), np.array([3 + 4j]), "D", True) == 11 - 2j
+    assert family.dot_of(np.array([1 + 2j]), np.array([3 + 4j]), "D") == -5 + 10j
