@@ -1,7 +1,7 @@
-"""The ways to sum an array that benchmarks compare: parsum, NumPy, other libraries, the read limit.
+"""What benchmarks time: NumPy's functions, parsum's, those of other libraries, the read limit.
 
-A contestant's name ends in the number of its threads where it has a choice. Each is a function of
-an array and an axis that gives back the call to be timed.
+A contestant is a function of an array, and of options such as its axis, that gives back the call to
+be timed. Its name ends in the number of its threads where it has a choice.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,19 @@ import numpy as np
 from parsum import parallel_sum
 
 Call = Callable[[], Any]
-Contestant = Callable[[np.ndarray, Any], Call]
+Contestant = Callable[..., Call]
 
 THREADS = 2
 
 #: Seconds to wait after a call of these: their threads go on spinning for a while, on a CPU that
-#: the next contestant would have to share.
-SETTLE = {"torch 2": 0.02, "numba 2": 0.02, "polars 2": 0.01, "polars streaming 2": 0.01}
+#: the next contestant would have to share. (Of NumPy's functions, those that are BLAS's.)
+SETTLE = {
+    "torch 2": 0.02,
+    "numba 2": 0.02,
+    "polars 2": 0.01,
+    "polars streaming 2": 0.01,
+    **dict.fromkeys(("np.dot", "np.vdot", "np.vecdot", "np.norm"), 0.05),
+}
 
 _pool = ThreadPoolExecutor(THREADS)
 
@@ -38,18 +44,31 @@ def shared(function: Callable[[np.ndarray], Any], a: np.ndarray, threads: int) -
     return [function(a[:size]), *(future.result() for future in futures)]
 
 
-def numpy_sum(a: np.ndarray, axis: Any) -> Call:
-    return partial(np.sum, a) if axis is None else partial(np.sum, a, axis=axis)
+def on_array(function: Callable[..., Any], **fixed: Any) -> Contestant:
+    """The function called on the array."""
+    return lambda a, **options: partial(function, a, **fixed, **options)
 
 
-def parsum_sum(a: np.ndarray, axis: Any, **options: Any) -> Call:
-    if axis is not None:
-        options["axis"] = axis
-    return partial(parallel_sum, a, **options)
+def on_pair(function: Callable[..., Any], second: str = "", **fixed: Any) -> Contestant:
+    """The function called on the array's two rows, the second by the name of its parameter."""
+    if second:
+        return lambda a, **options: partial(function, a[0], **{second: a[1]}, **fixed, **options)
+    return lambda a, **options: partial(function, a[0], a[1], **fixed, **options)
 
 
-def naive_sum(a: np.ndarray, axis: Any) -> Call:
-    return lambda: sum(shared(np.sum, a, THREADS))
+def into_room(function: Callable[..., Any], **fixed: Any) -> Contestant:
+    """The function called on the array, its result put where those of others were."""
+    return lambda a, **options: partial(
+        function, a, out=_room(a.shape, a.dtype), **fixed, **options
+    )
+
+
+@lru_cache(maxsize=1)
+def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    return np.empty(shape, dtype)
+
+
+# ---- the read limit ----
 
 
 def read_limit() -> Callable[[int], Contestant]:
@@ -74,9 +93,10 @@ def read_limit() -> Callable[[int], Contestant]:
         return module.lib.read_words(module.ffi.from_buffer(words), words.size)
 
     def contestant(threads: int) -> Contestant:
-        def prepare(a: np.ndarray, axis: Any) -> Call:
-            words = a.reshape(-1).view(np.uint8)
-            words = words[: words.size // 8 * 8].view(np.uint64)
+        def prepare(a: np.ndarray, **options: Any) -> Call:
+            flat = a.ravel(order="K")
+            assert np.shares_memory(flat, a)
+            words = flat.view(np.uint8)[: a.nbytes // 8 * 8].view(np.uint64)
             return lambda: shared(read, words, threads)
 
         return prepare
@@ -84,14 +104,24 @@ def read_limit() -> Callable[[int], Contestant]:
     return contestant
 
 
-# ---- other libraries, each told to use THREADS threads ----
+@cache
+def readers() -> tuple[dict[str, Contestant], dict[str, str]]:
+    """Return the plain reads by name, or why they are left out."""
+    try:
+        read = read_limit()
+    except ImportError as error:
+        return {}, {"read limit": str(error)}
+    return {"read 1": read(1), "read 2": read(2)}, {}
+
+
+# ---- sums by other libraries, each told to use THREADS threads ----
 
 
 def torch_sum() -> dict[str, Contestant]:
     import torch
 
     torch.set_num_threads(THREADS)
-    return {"torch 2": lambda a, axis: torch.from_numpy(a).sum}
+    return {"torch 2": lambda a: torch.from_numpy(a).sum}
 
 
 def numba_sum() -> dict[str, Contestant]:
@@ -107,18 +137,18 @@ def numba_sum() -> dict[str, Contestant]:
             total += x[i]
         return total
 
-    return {"numba 2": lambda a, axis: partial(prange_sum, a)}
+    return {"numba 2": on_array(prange_sum)}
 
 
 def polars_sum() -> dict[str, Contestant]:
     os.environ.setdefault("POLARS_MAX_THREADS", str(THREADS))
     import polars as pl
 
-    def select(a: np.ndarray, axis: Any) -> Call:
+    def select(a: np.ndarray) -> Call:
         frame = pl.Series("a", a).to_frame()
         return lambda: frame.select(pl.col("a").sum())
 
-    def stream(a: np.ndarray, axis: Any) -> Call:
+    def stream(a: np.ndarray) -> Call:
         query = pl.Series("a", a).to_frame().lazy().select(pl.col("a").sum())
         return lambda: query.collect(engine="streaming")
 
@@ -128,23 +158,24 @@ def polars_sum() -> dict[str, Contestant]:
 PEERS = {"torch": torch_sum, "numba": numba_sum, "polars": polars_sum}
 
 
-def contestants(peers: Iterable[str]) -> tuple[dict[str, Contestant], dict[str, str]]:
-    """Return the contestants by name, and why others are left out."""
+def naive_sum(a: np.ndarray) -> Call:
+    return lambda: sum(shared(np.sum, a, THREADS))
+
+
+def sums(peers: Iterable[str]) -> tuple[Mapping[str, Contestant], dict[str, str]]:
+    """Return the ways to sum an array by name, and why others are left out."""
+    reads, missing = readers()
+    absent = dict(missing)
     present: dict[str, Contestant] = {
-        "np.sum": numpy_sum,
-        "parsum": parsum_sum,
-        "parsum 1": partial(parsum_sum, workers=1),
-        "parsum 2": partial(parsum_sum, workers=2),
-        "fast 1": partial(parsum_sum, workers=1, method="fast"),
-        "fast 2": partial(parsum_sum, workers=2, method="fast"),
+        "np.sum": on_array(np.sum),
+        "parsum": on_array(parallel_sum),
+        "parsum 1": on_array(parallel_sum, workers=1),
+        "parsum 2": on_array(parallel_sum, workers=2),
+        "fast 1": on_array(parallel_sum, workers=1, method="fast"),
+        "fast 2": on_array(parallel_sum, workers=2, method="fast"),
         "naive 2": naive_sum,
+        **reads,
     }
-    absent = {}
-    try:
-        read = read_limit()
-        present |= {"read 1": read(1), "read 2": read(2)}
-    except ImportError as error:
-        absent["read limit"] = str(error)
     for name in peers:
         try:
             present |= PEERS[name]()

@@ -14,7 +14,7 @@ import statistics
 import time
 import timeit
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,18 @@ class Bound:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: an array, the contestants that sum it, and what is to be reached."""
+    """One entry of the table: an array, named calls on it, and what is to be reached.
+
+    A contestant gets the array and `options`, and gives back the call to be timed. The first whose
+    name begins with "np." is the one that others are compared with.
+    """
 
     group: str
     name: str
     data: Callable[[], np.ndarray]
-    contestants: tuple[str, ...]
+    contestants: Mapping[str, Callable[..., Callable[[], Any]]]
     bounds: tuple[Bound, ...] = ()
-    axis: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     effort: float = 1
 
 
@@ -87,16 +91,26 @@ def busy_seconds() -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
+def warm_up(call: Callable[[], Any]) -> int:
+    """Call it for the first time; return how many calls make up a sample."""
+    timer = timeit.Timer(call)
+    once = timer.timeit(1)
+    if once < 100 * SAMPLE_SECONDS:  # else the first call was slow by itself
+        once = min(timer.timeit(1) for _ in range(2))
+    return max(1, int(SAMPLE_SECONDS / max(once, 1e-7)))
+
+
 def measure(
-    calls: Mapping[str, Callable[[], Any]], effort: Effort, settle: Mapping[str, float]
+    calls: Mapping[str, Callable[[], Any]],
+    loops: Mapping[str, int],
+    effort: Effort,
+    settle: Mapping[str, float],
 ) -> tuple[dict[str, Timing], float | None]:
-    """Time the calls in turns; return also how many CPUs other processes took meanwhile."""
-    timers, loops = {}, {}
-    for name, call in calls.items():
-        call()
-        timers[name] = timeit.Timer(call)
-        once = min(timers[name].timeit(1) for _ in range(2))
-        loops[name] = max(1, int(SAMPLE_SECONDS / max(once, 1e-7)))
+    """Time the calls in turns; return also how many CPUs other processes took meanwhile.
+
+    One that has had three times the row's time for itself takes no more turns.
+    """
+    timers = {name: timeit.Timer(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0).shuffle
     before, start = busy_seconds(), time.perf_counter()
@@ -104,6 +118,8 @@ def measure(
     while done < effort.rounds or time.perf_counter() < start + effort.seconds:
         done += 1
         for name in order:
+            if sum(samples[name]) * loops[name] > 3 * max(effort.seconds, SAMPLE_SECONDS):
+                continue
             samples[name].append(timers[name].timeit(loops[name]) / loops[name])
             if name in settle:
                 time.sleep(settle[name])
@@ -129,16 +145,17 @@ def wait_for_peace(until: float) -> None:
 
 def measure_in_peace(
     calls: Mapping[str, Callable[[], Any]],
+    loops: Mapping[str, int],
     effort: Effort,
     settle: Mapping[str, float],
     until: float,
 ) -> tuple[dict[str, Timing], float | None]:
     """Measure again, until that time, while others take CPU time; keep the least disturbed."""
     wait_for_peace(until)
-    best, others = measure(calls, effort, settle)
+    best, others = measure(calls, loops, effort, settle)
     while others is not None and others > DISTURBED and time.perf_counter() < until:
         wait_for_peace(until)
-        timings, now = measure(calls, effort, settle)
+        timings, now = measure(calls, loops, effort, settle)
         if now is not None and now < others:
             best, others = timings, now
     return best, others
@@ -170,7 +187,7 @@ def judge(bound: Bound, timings: Mapping[str, Timing], nbytes: int) -> Verdict |
     if against is None:
         return None
     ratio, needed = against.least / subject.least, bound.factor
-    note = f">= {needed:g} x {bound.against}"
+    note = f">= {needed:.3g} x {bound.against}"
     ceiling = timings.get(bound.ceiling) if bound.ceiling else None
     if ceiling is not None:
         allowed = against.least / ceiling.least
@@ -183,7 +200,7 @@ def judge(bound: Bound, timings: Mapping[str, Timing], nbytes: int) -> Verdict |
 # ---- what a person reads ----
 
 HEADER = (
-    f"{'':44}{'':20}{'min ms':>10}{'median ms':>11}{'GB/s':>8}{'x np.sum':>10}{'x read':>8}  bound"
+    f"{'':44}{'':20}{'min ms':>10}{'median ms':>11}{'GB/s':>8}{'x NumPy':>10}{'x read':>8}  bound"
 )
 
 
@@ -197,9 +214,9 @@ def lines(
     """Write a row: a line for each contestant, with the bounds that it is held to."""
     result = []
     title = row.name
+    reference = next((timing for name, timing in timings.items() if name.startswith("np.")), None)
     for name, timing in timings.items():
         read = timings.get("read 2" if name.endswith(" 2") else "read 1")
-        reference = timings.get("np.sum")
         cells = [
             f"{title:44}{name:20}",
             f"{timing.least * 1e3:10.{3 if timing.least > 1e-3 else 5}f}",

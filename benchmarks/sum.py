@@ -8,46 +8,25 @@ missed is reported, never an error: times are the machine's as much as the libra
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import lru_cache, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from contestants import PEERS, SETTLE, contestants
-from harness import HEADER, Bound, Effort, Row, Verdict, judge, lines, machine, measure_in_peace
+from contestants import PEERS, Contestant, sums
+from data import normal, shaped
+from harness import Bound, Row
+from program import Run, command_line
 
-BIG = 2**28
-QUICK_BIG = 2**24
 PEAK_LIMIT = 16 * 2**20
 
+#: Those contestants of the given names that there are.
+Pick = Callable[..., Mapping[str, Contestant]]
+
 # ---- data ----
-
-
-@lru_cache(maxsize=2)
-def normal(dtype: str, nbytes: int) -> np.ndarray:
-    """Normal numbers; of integers all values, or those of 40 bits; of bool half of them True."""
-    rng = np.random.default_rng(1)
-    kind = np.dtype(dtype)
-    size = nbytes // kind.itemsize
-    if kind.kind == "c":
-        return normal.__wrapped__(f"f{kind.itemsize // 2}", nbytes).view(kind)
-    if kind.kind == "b":
-        return rng.integers(0, 2, size, np.uint8).view(bool)
-    if kind.kind in "iu":
-        # Sums of larger ones would not fit, and both libraries would only wrap around.
-        limit = min(int(np.iinfo(kind).max), 2**40)
-        return rng.integers(-limit if kind.kind == "i" else 0, limit, size, kind)
-    if kind.itemsize == 2:
-        return rng.standard_normal(size, np.float32).astype(kind)
-    return rng.standard_normal(size, kind)
 
 
 def spread(nbytes: int) -> np.ndarray:
@@ -84,13 +63,6 @@ def random_bits(dtype: str, nbytes: int) -> np.ndarray:
     return a
 
 
-def shaped(shape: tuple[int, ...], dtype: str, nbytes: int) -> np.ndarray:
-    """As much of the data as fills the shape, whose -1 stands for the rest."""
-    a = normal(dtype, nbytes)
-    known = -int(np.prod(shape))
-    return a[: a.size // known * known].reshape(shape)
-
-
 # ---- rows ----
 
 ALONE = Bound("parsum 1", 1.0, "np.sum")
@@ -98,14 +70,14 @@ PAIR = Bound("parsum 2", 1.6, "np.sum", ceiling="read 2")
 READS = ("read 1", "read 2")
 
 
-def main_rows(big: int) -> list[Row]:
+def main_rows(big: int, pick: Pick) -> list[Row]:
     peers = ("torch 2", "numba 2", "polars 2", "polars streaming 2")
     return [
         Row(
             "main",
             "float64 normal",
             partial(normal, "float64", big),
-            ("np.sum", "naive 2", *peers, *READS, "parsum 1", "parsum 2"),
+            pick("np.sum", "naive 2", *peers, *READS, "parsum 1", "parsum 2"),
             (
                 Bound("parsum 2", 0.95, "read 2"),
                 PAIR,
@@ -118,7 +90,7 @@ def main_rows(big: int) -> list[Row]:
     ]
 
 
-def dtype_rows(big: int) -> list[Row]:
+def dtype_rows(big: int, pick: Pick) -> list[Row]:
     factors = {
         "float32": 1.0,
         "float16": 5.0,
@@ -135,14 +107,14 @@ def dtype_rows(big: int) -> list[Row]:
             "dtypes",
             name,
             partial(normal, name, big),
-            ("np.sum", *READS, "parsum 1", "parsum 2"),
+            pick("np.sum", *READS, "parsum 1", "parsum 2"),
             (Bound("parsum 1", factor, "np.sum", ceiling="read 1" if factor > 1 else None),),
         )
         for name, factor in factors.items()
     ]
 
 
-def hard_rows(big: int) -> list[Row]:
+def hard_rows(big: int, pick: Pick) -> list[Row]:
     data: dict[str, Callable[[], np.ndarray]] = {
         "exponents over 600 bits": partial(spread, big),
         "alternating 1e200 and 1e-200": partial(huge_and_tiny, big),
@@ -157,14 +129,14 @@ def hard_rows(big: int) -> list[Row]:
             "hard",
             name,
             make,
-            ("np.sum", *READS, "parsum 1", "parsum 2"),
+            pick("np.sum", *READS, "parsum 1", "parsum 2"),
             (Bound("parsum 1", 4.0, None),),
         )
         for name, make in data.items()
     ]
 
 
-def axis_rows(big: int) -> list[Row]:
+def axis_rows(big: int, pick: Pick) -> list[Row]:
     few = range(2, 9)
     shapes: list[tuple[tuple[int, ...], int, str]] = [
         ((-1, 8192), 0, "float64"),
@@ -192,23 +164,23 @@ def axis_rows(big: int) -> list[Row]:
         Row(
             "axis",
             name(shape, axis, dtype),
-            partial(shaped, shape, dtype, big),
-            ("np.sum", *READS, "parsum 1", "parsum 2"),
+            lambda shape=shape, dtype=dtype: shaped(normal(dtype, big), shape),
+            pick("np.sum", *READS, "parsum 1", "parsum 2"),
             (ALONE, PAIR),
-            axis,
+            {"axis": axis},
         )
         for shape, axis, dtype in shapes
     ]
 
 
-def small_rows(big: int) -> list[Row]:
+def small_rows(big: int, pick: Pick) -> list[Row]:
     def row(dtype: str, size: int, bound: bool) -> Row:
         who = "parsum" if size == 1 else "parsum 1"
         return Row(
             "small",
             f"{dtype}, {size:,} element{'s' if size > 1 else ''}",
             partial(normal, dtype, np.dtype(dtype).itemsize * size),
-            ("np.sum", who, "fast 1"),
+            pick("np.sum", who, "fast 1"),
             (Bound(who, 1.0, "np.sum"),) if bound else (),
             effort=0.3,
         )
@@ -223,7 +195,7 @@ def small_rows(big: int) -> list[Row]:
     ]
 
 
-def size_rows(big: int) -> list[Row]:
+def size_rows(big: int, pick: Pick) -> list[Row]:
     def name(nbytes: int) -> str:
         size = f"{nbytes >> 10} KB" if nbytes < 2**20 else f"{nbytes / 2**20:g} MB"
         return f"float64, {size}"
@@ -234,7 +206,7 @@ def size_rows(big: int) -> list[Row]:
             "sizes",
             name(nbytes),
             partial(normal, "float64", nbytes),
-            ("parsum 1", "parsum 2"),
+            pick("parsum 1", "parsum 2"),
             (Bound("parsum 2", 0.9, "parsum 1"),),
         )
         for nbytes in sorted(sizes)
@@ -242,13 +214,13 @@ def size_rows(big: int) -> list[Row]:
     ]
 
 
-def fast_rows(big: int) -> list[Row]:
+def fast_rows(big: int, pick: Pick) -> list[Row]:
     return [
         Row(
             "fast",
             f'{dtype} normal, method="fast"',
             partial(normal, dtype, big),
-            ("np.sum", *READS, "fast 1", "fast 2"),
+            pick("np.sum", *READS, "fast 1", "fast 2"),
         )
         for dtype in ("float64", "float32", "float16", "complex128")
     ]
@@ -266,9 +238,9 @@ GROUPS = {
 }
 
 
-def rows(big: int) -> list[Row]:
+def rows(big: int, pick: Pick) -> list[Row]:
     makers = (main_rows, dtype_rows, hard_rows, axis_rows, small_rows, size_rows, fast_rows)
-    return [row for make in makers for row in make(big)]
+    return [row for make in makers for row in make(big, pick)]
 
 
 def peak_memory(big: int) -> dict[str, int]:
@@ -281,116 +253,35 @@ def peak_memory(big: int) -> dict[str, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="16 MB arrays and few rounds: shows that everything runs, not how fast",
-    )
-    parser.add_argument(
-        "--only", metavar="PATTERN", default="", help='a regular expression for "group/row"'
-    )
+    parser = command_line(__doc__)
     parser.add_argument(
         "--peers",
         action="store_true",
         help=f"compare with {', '.join(PEERS)} where they are installed (the extra bench)",
     )
-    parser.add_argument(
-        "--seconds", type=float, default=1.5, help="time each row so long (default 1.5)"
-    )
-    parser.add_argument(
-        "--patience",
-        metavar="SECONDS",
-        type=float,
-        default=0,
-        help="wait, and time rows again, for so long in all, while other processes take CPU time",
-    )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
-    arguments = parser.parse_args()
-    try:
-        pattern = re.compile(arguments.only)
-    except re.error as error:
-        parser.error(f"--only must be a regular expression, got {arguments.only!r}: {error}")
+    run = Run(parser)
+    peers = tuple(PEERS) if run.arguments.peers else ()
+    known, absent = sums(peers)
 
-    big = QUICK_BIG if arguments.quick else BIG
-    effort = Effort(0.05, 3) if arguments.quick else Effort(arguments.seconds, 5)
-    chosen = [row for row in rows(big) if pattern.search(f"{row.group}/{row.name}")]
-    memory = bool(pattern.search("memory/peak"))
-    if not chosen and not memory:
-        parser.error(f"--only must match a row, got {arguments.only!r}")
+    def pick(*names: str) -> dict[str, Contestant]:
+        return {name: known[name] for name in names if name in known}
 
-    start, patience = time.perf_counter(), arguments.patience
-    known, absent = contestants(PEERS if arguments.peers else ())
-    about = machine(("numpy", "cffi", *(PEERS if arguments.peers else ())))
-    print(f"{about['cpu']}, {about['cpus allowed']} CPUs allowed, {about['system']}")
-    print(f"CPU level {about['parsum.cpu_level']}, load before {about['load before']}")
-    print(", ".join(f"{name} {number}" for name, number in about["versions"].items()))
-    for name, reason in absent.items():
-        print(f"left out: {name} ({reason})")
-    if arguments.quick:
-        print("quick: arrays that fit in cache and few rounds; ratios mean little")
-
-    report: list[dict[str, Any]] = []
-    judged: list[tuple[str, Verdict]] = []
-    group = ""
-    for row in chosen:
-        if row.group != group:
-            group = row.group
-            print(f"\n{GROUPS[group]}\n{HEADER}")
-        a = row.data()
-        calls = {name: known[name](a, row.axis) for name in row.contestants if name in known}
-        began = time.perf_counter()
-        timings, others = measure_in_peace(calls, effort * row.effort, SETTLE, began + patience)
-        patience -= time.perf_counter() - began
-        verdicts = [v for bound in row.bounds if (v := judge(bound, timings, a.nbytes))]
-        print("\n".join(lines(row, timings, verdicts, a.nbytes, others)), flush=True)
-        judged += [(f"{row.group}/{row.name}", verdict) for verdict in verdicts]
-        report.append(
-            {
-                "group": row.group,
-                "row": row.name,
-                "bytes": a.nbytes,
-                "cpus taken by others": others,
-                "seconds": {name: asdict(timing) for name, timing in timings.items()},
-                "bounds": [
-                    {
-                        "subject": v.bound.subject,
-                        "bound": v.note,
-                        "ratio": v.ratio,
-                        "needed": v.needed,
-                        "met": v.word,
-                    }
-                    for v in verdicts
-                ],
-            }
-        )
-        del a, calls
+    chosen = run.choose(rows(run.big, pick), "memory/peak")
+    run.introduce(("numpy", "cffi", *peers), absent)
+    run.time(chosen, GROUPS)
 
     peaks: dict[str, int] = {}
-    if memory and not sys.platform.startswith("linux"):
-        print("\nleft out: peak memory (only Linux tells)")
-    elif memory:
-        normal.cache_clear()
-        peaks = peak_memory(big)
-        print(f"\n{GROUPS['memory']} (under {PEAK_LIMIT >> 20}; array of {big >> 20})")
-        for name, peak in peaks.items():
-            word = "" if name.startswith("control") else "yes" if peak < PEAK_LIMIT else "NO"
-            print(f"{name:44}{peak / 2**20:10.2f}  {word}")
-
-    words = [verdict.word for _, verdict in judged]
-    print(
-        f"\nbounds on time: {words.count('yes')} met, {words.count('close')} close "
-        f"(less than 3% short), {words.count('NO')} missed; "
-        f"{time.perf_counter() - start:.0f} s in all"
-    )
-    for name, verdict in sorted(judged, key=lambda item: item[1].ratio / item[1].needed):
-        if verdict.word == "NO":
-            print(f"  missed: {name}: {verdict.bound.subject} {verdict.ratio:.2f}, {verdict.note}")
-    if arguments.json:
-        content = {"machine": about, "quick": arguments.quick, "rows": report, "peaks": peaks}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if run.wants("memory/peak"):
+        if not sys.platform.startswith("linux"):
+            print("\nleft out: peak memory (only Linux tells)")
+        else:
+            normal.cache_clear()
+            peaks = peak_memory(run.big)
+            print(f"\n{GROUPS['memory']} (under {PEAK_LIMIT >> 20}; array of {run.big >> 20})")
+            for name, peak in peaks.items():
+                word = "" if name.startswith("control") else "yes" if peak < PEAK_LIMIT else "NO"
+                print(f"{name:44}{peak / 2**20:10.2f}  {word}")
+    run.conclude(peaks=peaks)
 
 
 if __name__ == "__main__":

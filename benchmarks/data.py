@@ -1,0 +1,81 @@
+"""The arrays that benchmarks work on: seeded, of a given dtype and number of bytes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+
+@lru_cache(maxsize=2)
+def normal(dtype: str, nbytes: int) -> np.ndarray:
+    """Normal numbers; of integers all values, or those of 40 bits; of bool half of them True."""
+    rng = np.random.default_rng(1)
+    kind = np.dtype(dtype)
+    size = nbytes // kind.itemsize
+    if kind.kind == "c":
+        return normal.__wrapped__(f"f{kind.itemsize // 2}", nbytes).view(kind)
+    if kind.kind == "b":
+        return rng.integers(0, 2, size, np.uint8).view(bool)
+    if kind.kind in "iu":
+        # Sums of larger ones would not fit, and both libraries would only wrap around.
+        limit = min(int(np.iinfo(kind).max), 2**40)
+        return rng.integers(-limit if kind.kind == "i" else 0, limit, size, kind)
+    if kind.itemsize == 2:
+        return rng.standard_normal(size, np.float32).astype(kind)
+    return rng.standard_normal(size, kind)
+
+
+@lru_cache(maxsize=1)
+def zeros(dtype: str, nbytes: int) -> np.ndarray:
+    """Zeros that are in memory: np.zeros would be one page, mapped many times."""
+    return np.full(nbytes // np.dtype(dtype).itemsize, 0, dtype)
+
+
+@lru_cache(maxsize=1)
+def ones(dtype: str, nbytes: int) -> np.ndarray:
+    return np.ones(nbytes // np.dtype(dtype).itemsize, dtype)
+
+
+@lru_cache(maxsize=1)
+def half_zeros(dtype: str, nbytes: int) -> np.ndarray:
+    """Normal numbers, half of which are replaced by 0, in no order."""
+    a = normal(dtype, nbytes).copy()
+    a[np.random.default_rng(3).integers(0, 2, a.size, np.uint8).view(bool)] = 0
+    return a
+
+
+@lru_cache(maxsize=1)
+def with_nan(dtype: str, nbytes: int) -> np.ndarray:
+    """Normal numbers, 5 % of which are replaced by NaN, in no order."""
+    a = normal(dtype, nbytes).copy()
+    a[np.random.default_rng(5).random(a.size, np.float32) < 0.05] = np.nan
+    return a
+
+
+@lru_cache(maxsize=1)
+def near_one(dtype: str, nbytes: int) -> np.ndarray:
+    """Numbers whose product stays in range: once it is 0 or inf, multiplying is another thing."""
+    a = normal(dtype, nbytes) * np.dtype(dtype).type(1e-3)
+    a += 1
+    return a
+
+
+def two_vectors(dtype: str, nbytes: int) -> np.ndarray:
+    """Two vectors of normal numbers, one after the other, of so many bytes together."""
+    return normal(dtype, nbytes).reshape(2, -1)
+
+
+@lru_cache(maxsize=1)
+def with_weights(dtype: str, nbytes: int) -> np.ndarray:
+    """A vector of normal numbers, and one of positive weights."""
+    a = two_vectors(dtype, nbytes).copy()
+    np.abs(a[1], out=a[1])
+    return a
+
+
+def shaped(a: np.ndarray, shape: tuple[int, ...], order: Literal["C", "F"] = "C") -> np.ndarray:
+    """As much of flat data as fills the shape, whose -1 stands for the rest, in that order."""
+    known = -int(np.prod(shape))
+    return a[: a.size // known * known].reshape(shape, order=order)
