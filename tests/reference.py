@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 from layouts import LAYOUTS, lay_out
 from numpy.typing import DTypeLike
@@ -245,6 +246,11 @@ def axes(ndim: int, one: bool = False) -> st.SearchStrategy[Any]:
             several = st.lists(st.integers(0, ndim - 1), unique=True, max_size=ndim)
             some |= several.map(tuple) | several.map(lambda k: tuple(d - ndim for d in k))
     return some | st.integers(0, 12).map(lambda k: ndim + 1 if k == 0 else None)
+
+
+def examples(number: int) -> settings:
+    """So many examples of a test; of the fuzz profile, as many more as that has in general."""
+    return settings(max_examples=number * settings.default.max_examples // 150)
 
 
 @st.composite

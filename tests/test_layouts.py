@@ -220,7 +220,7 @@ def test_many_dimensions():
         [np.float32(1), np.float32(2)], [np.array([1, 2]), np.array([3, 4])], [[]], [[], []],
         memoryview(b"abc"), np.timedelta64(3, "s"),
     ],
-    ids=repr,
+    ids=lambda values: "memory" if isinstance(values, memoryview) else repr(values),
 )  # fmt: skip
 def test_lists_and_scalars(values):
     expected = np.sum(values)

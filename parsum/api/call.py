@@ -426,7 +426,7 @@ def initial_state(row: str, method: str, kernel_type: int, start: Array) -> Any:
                 low = (number - high).astype(_FLOAT64)
             exact = not np.isfinite(high[0]) or low[0] == 0
             parts = high if exact else np.concatenate([high, low])
-    elif number.dtype.kind == "c":
+    elif number.dtype.kind == "c" and row == "sum":
         wide = kernel_type == type_of(np.dtype(np.clongdouble))
         parts = number.astype(np.clongdouble if wide else np.complex128)
     else:

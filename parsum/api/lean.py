@@ -116,7 +116,7 @@ class LeanPair:
             type(a) is not _ndarray
             or type(b) is not _ndarray
             or a.nbytes > SMALL_BYTES
-            or a.dtype != b.dtype
+            or a.dtype is not b.dtype  # equal ones may differ in name, as long and long long do
             or a.shape != b.shape
             or not (workers is None or (type(workers) is int and (workers > 0 or workers == -1)))
         ):
