@@ -514,7 +514,9 @@ def near_of(
         if name in ("var", "std"):
             return math.nan, Fraction(0)
         if flat.dtype.kind == "c" or name.startswith("norm"):
-            return math.nan if np.isnan(flat).any() else math.inf, Fraction(0)
+            # An infinite part makes a number infinite whatever the other is (C11, annex G).
+            sizes = np.where(np.isinf(flat), np.inf, np.abs(flat))
+            return math.nan if np.isnan(sizes).any() else math.inf, Fraction(0)
         special = sum_of_specials(flat)
         return math.nan if special is None else special, Fraction(0)
     numbers = []
