@@ -10,7 +10,9 @@
 #define BLOCK 2048          /* elements of a block of the exact kernels: 16 KB, half of L1 */
 #define LEAF 1024           /* elements of a leaf of the fixed tree */
 #define FAST_LANES 32       /* partial sums of a leaf */
-#define TILE 1024           /* most columns that a kernel takes at once */
+#define TILE 4096           /* most columns that a kernel takes at once */
+#define PLACE_RUN 16        /* fewest elements that place_of_least takes */
+#define TILE_OF_ROWS 1024   /* most rows that are reduced in one go */
 #define ROW_MAX 2048        /* most elements of a row that is reduced in one go */
 #define INTEGER_BLOCK 65536 /* most elements of one call of the integer kernels */
 
@@ -320,6 +322,10 @@ typedef struct {
     /* The same in each column j that has wanted[j] set: there is one. */
     void (*find_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
                          const void *values, const uint8_t *wanted, int64_t *places);
+    /* The first place of the least (largest) of n elements, PLACE_RUN at least; NULL for types that
+     * have no such kernel. */
+    size_t (*place_of_least)(const void *data, size_t n);
+    size_t (*place_of_largest)(const void *data, size_t n);
 } order_kernels;
 
 /* Kernels of one complex element type, in NumPy's order: by real part, then by imaginary part. */

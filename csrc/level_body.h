@@ -68,6 +68,8 @@
     .find = order_find_##TYPE, .find_columns = order_find_columns_##TYPE,                          \
     .by[ORDER_MIN] = ORDER_KERNEL(TYPE, min), .by[ORDER_MAX] = ORDER_KERNEL(TYPE, max),            \
     .by[ORDER_MINMAX] = ORDER_KERNEL(TYPE, minmax)
+#define ORDER_PLACE(TYPE)                                                                          \
+    .place_of_least = order_place_of_least_##TYPE, .place_of_largest = order_place_of_largest_##TYPE
 #define ORDER_NAN(TYPE)                                                                            \
     .by[ORDER_NANMIN] = ORDER_KERNEL(TYPE, nanmin),                                                \
     .by[ORDER_NANMAX] = ORDER_KERNEL(TYPE, nanmax),                                                \
@@ -156,13 +158,13 @@ const kernel_table LEVEL_TABLE = {
     .order_u8 = {ORDER_PLAIN(u8)},
     .order_i16 = {ORDER_PLAIN(i16), ORDER_ABS(i16)},
     .order_u16 = {ORDER_PLAIN(u16)},
-    .order_i32 = {ORDER_PLAIN(i32), ORDER_ABS(i32)},
-    .order_u32 = {ORDER_PLAIN(u32)},
-    .order_i64 = {ORDER_PLAIN(i64), ORDER_ABS(i64)},
-    .order_u64 = {ORDER_PLAIN(u64)},
+    .order_i32 = {ORDER_PLAIN(i32), ORDER_PLACE(i32), ORDER_ABS(i32)},
+    .order_u32 = {ORDER_PLAIN(u32), ORDER_PLACE(u32)},
+    .order_i64 = {ORDER_PLAIN(i64), ORDER_PLACE(i64), ORDER_ABS(i64)},
+    .order_u64 = {ORDER_PLAIN(u64), ORDER_PLACE(u64)},
     .order_f16 = {ORDER_PLAIN(f16), ORDER_NAN(f16), ORDER_ABS(f16)},
-    .order_f32 = {ORDER_PLAIN(f32), ORDER_NAN(f32), ORDER_ABS(f32)},
-    .order_f64 = {ORDER_PLAIN(f64), ORDER_NAN(f64), ORDER_ABS(f64)},
+    .order_f32 = {ORDER_PLAIN(f32), ORDER_PLACE(f32), ORDER_NAN(f32), ORDER_ABS(f32)},
+    .order_f64 = {ORDER_PLAIN(f64), ORDER_PLACE(f64), ORDER_NAN(f64), ORDER_ABS(f64)},
     .order_time = {ORDER_PLAIN(time), ORDER_NAN(time)},
     .order_c64 = ORDER_COMPLEX(c64),
     .order_c128 = ORDER_COMPLEX(c128),

@@ -257,7 +257,7 @@ INLINE int reduce_end_rows(const order_type *type, const order_kernels *kernels,
     int flags = 0;
     if (n * size <= TURNED_ROW && rows > 1) {
         const size_t fits = TURNED_BYTES / (n * size);
-        const size_t most = fits < TILE ? fits : TILE;
+        const size_t most = fits < TILE_OF_ROWS ? fits : TILE_OF_ROWS;
         while (rows) {
             const size_t count = rows < most ? rows : most;
             parsum_turn(size, data, count, row_stride, n, turned);
@@ -442,7 +442,7 @@ INLINE void accumulate_place_columns(place_state *states, const order_type *type
         step = (int64_t)(0 - (uint64_t)step);
     }
     size_t block = COLUMNS_BYTES / (columns * size);
-    block = block < 64 ? 64 : block;
+    block = block < 16 ? 16 : block;
     int open = 0;
     for (size_t j = 0; j < columns; j++)
         open |= states[j].rank != best || states[j].number > first;
@@ -482,9 +482,9 @@ INLINE int reduce_place_columns(const order_type *type, const order_kernels *ker
 {
     _Alignas(64) char found[TILE * sizeof(int64_t)];
     uint8_t wanted[TILE];
-    int64_t places[TILE];
+    int64_t *places = (int64_t *)(void *)result;
     int empty = 0;
-    if (rows * columns * type->size > COLUMNS_BYTES && rows > 64) {
+    if (rows * columns * type->size > COLUMNS_BYTES && rows > 16) {
         place_state states[TILE];
         for (size_t j = 0; j < columns; j++)
             identity_place(&states[j], 0);
@@ -494,13 +494,14 @@ INLINE int reduce_place_columns(const order_type *type, const order_kernels *ker
         return empty;
     }
     kernels->by[op].columns(data, rows, row_stride, columns, found, found);
-    for (size_t j = 0; j < columns; j++) {
-        wanted[j] = !(leaves_nan(op) && type->missing(found + j * type->size));
-        empty |= !wanted[j];
-        places[j] = 0;
-    }
+    memset(wanted, 1, columns);
+    memset(places, 0, columns * sizeof *places);
+    if (leaves_nan(op))
+        for (size_t j = 0; j < columns; j++) {
+            wanted[j] = !type->missing(found + j * type->size);
+            empty |= !wanted[j];
+        }
     kernels->find_columns(data, rows, row_stride, columns, found, wanted, places);
-    memcpy(result, places, columns * sizeof *places);
     return empty ? PARSUM_EMPTY : 0;
 }
 
@@ -513,7 +514,7 @@ INLINE int reduce_place_rows(const order_type *type, const order_kernels *kernel
     int flags = 0;
     if (n * size <= TURNED_ROW && rows > 1) {
         const size_t fits = TURNED_BYTES / (n * size);
-        const size_t most = fits < TILE ? fits : TILE;
+        const size_t most = fits < TILE_OF_ROWS ? fits : TILE_OF_ROWS;
         while (rows) {
             const size_t count = rows < most ? rows : most;
             parsum_turn(size, data, count, row_stride, n, turned);
@@ -524,6 +525,16 @@ INLINE int reduce_place_rows(const order_type *type, const order_kernels *kernel
             rows -= count;
         }
         return flags;
+    }
+    size_t (*place_of)(const void *, size_t) = op == ORDER_MIN   ? kernels->place_of_least
+                                               : op == ORDER_MAX ? kernels->place_of_largest
+                                                                 : NULL;
+    if (place_of && n >= PLACE_RUN) {
+        for (; rows; rows--, data += row_stride, result += sizeof(int64_t)) {
+            const int64_t place = (int64_t)place_of(data, n);
+            memcpy(result, &place, sizeof place);
+        }
+        return 0;
     }
     for (; rows; rows--, data += row_stride, result += sizeof(int64_t)) {
         _Alignas(int64_t) char found[sizeof(int64_t)];

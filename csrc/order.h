@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define RUN_BYTES ((size_t)1 << 15)     /* of a block of a run: it is read twice at most, from L1 */
-#define COLUMNS_BYTES ((size_t)1 << 18) /* of a block of columns; from L2 */
+#define RUN_BYTES ((size_t)1 << 13)     /* of a block of a run: it is read twice at most, from L1 */
+#define COLUMNS_BYTES ((size_t)1 << 19) /* of a block of columns; from L2 */
 #define TURNED_BYTES ((size_t)1 << 14)
 #define TURNED_ROW 128 /* bytes of the longest row that is turned into a column */
 

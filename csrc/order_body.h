@@ -16,6 +16,8 @@
      (op) == ORDER_NANMINMAX || (op) == ORDER_MAX_ABS)
 #define WANTS_NAN(op) ((op) != ORDER_NANMIN && (op) != ORDER_NANMAX && (op) != ORDER_NANMINMAX)
 
+#define STREAMS 16    /* rows that are read side by side */
+#define SHORT_FIND 32 /* vectors that are searched without a branch */
 #define NOINLINE static __attribute__((noinline))
 
 #if defined(__x86_64__) && PARSUM_VECTOR_BYTES == 16
@@ -340,6 +342,7 @@ ABS_KERNELS(i16)
 PLAIN_KERNELS(u16)
 
 #define TYPE i32
+#define PLACES_OF_RUNS
 #define ELEMENT int32_t
 #define KEY vec_i32
 #define BITS vec_i32
@@ -354,6 +357,7 @@ PLAIN_KERNELS(i32)
 ABS_KERNELS(i32)
 
 #define TYPE u32
+#define PLACES_OF_RUNS
 #define ELEMENT uint32_t
 #define KEY vec_u32
 #define BITS vec_u32
@@ -367,6 +371,7 @@ ABS_KERNELS(i32)
 PLAIN_KERNELS(u32)
 
 #define TYPE i64
+#define PLACES_OF_RUNS
 #define ELEMENT int64_t
 #define KEY wide_i64
 #define BITS wide_i64
@@ -381,6 +386,7 @@ PLAIN_KERNELS(i64)
 ABS_KERNELS(i64)
 
 #define TYPE u64
+#define PLACES_OF_RUNS
 #define ELEMENT uint64_t
 #define KEY wide_u64
 #define BITS wide_u64
@@ -423,6 +429,7 @@ NAN_KERNELS(f16)
 ABS_KERNELS(f16)
 
 #define TYPE f32
+#define PLACES_OF_RUNS
 #define ELEMENT float
 #define KEY vec_f32
 #define BITS vec_i32
@@ -438,6 +445,7 @@ NAN_KERNELS(f32)
 ABS_KERNELS(f32)
 
 #define TYPE f64
+#define PLACES_OF_RUNS
 #define ELEMENT double
 #define KEY vec_f64
 #define BITS vec_i64

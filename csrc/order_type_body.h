@@ -12,10 +12,11 @@
 
 /* Of equal words all bits. A comparison of vectors gives that, one of scalars does not. */
 #if ONE_LANE
-#define MATCH(a, b) (-(BITS)((a) == (b)))
+#define WHERE(condition) (-(BITS)(condition))
 #else
-#define MATCH(a, b) ((BITS)((a) == (b)))
+#define WHERE(condition) ((BITS)(condition))
 #endif
+#define MATCH(a, b) WHERE((a) == (b))
 
 typedef ELEMENT NAME(element);
 
@@ -226,6 +227,26 @@ INLINE void NAME(ends_of_run)(const void *data, size_t n, void *out, const int o
     }
 }
 
+/* Puts a vector of columns' results where they belong. */
+INLINE void NAME(end_strip)(NAME(ends) * x, const char *p, size_t rows, ptrdiff_t row_stride,
+                            ELEMENT *least, ELEMENT *largest, const int op)
+{
+    (void)p, (void)rows, (void)row_stride;
+    HOOK(settle)(&x->least, &x->largest, x->flag, op);
+    if (WANTS_LEAST(op)) {
+#if FLOATING
+        NAME(close)(&x->least, p, rows, row_stride, 0, op);
+#endif
+        memcpy(least, &x->least, sizeof(KEY));
+    }
+    if (WANTS_LARGEST(op)) {
+#if FLOATING
+        NAME(close)(&x->largest, p, rows, row_stride, 1, op);
+#endif
+        memcpy(largest, &x->largest, sizeof(KEY));
+    }
+}
+
 /* Whole vectors of columns, rows at least one. */
 INLINE void NAME(strips)(const char *p, size_t rows, ptrdiff_t row_stride, size_t columns,
                          ELEMENT *least, ELEMENT *largest, const int op)
@@ -234,6 +255,22 @@ INLINE void NAME(strips)(const char *p, size_t rows, ptrdiff_t row_stride, size_
     const size_t lanes = NUMBER_OF_LANES;
     const size_t strips = (columns + lanes - 1) / lanes;
     NAME(ends) x[MOST];
+    if (rows <= STREAMS) {
+        /* A stream for each row: prefetching goes on from tile to tile. */
+        for (size_t s = 0; s < strips; s++) {
+            const size_t j = s * lanes + lanes <= columns ? s * lanes : columns - lanes;
+            const char *from = p + j * sizeof(ELEMENT), *q = from;
+            NAME(ends) e;
+            NAME(begin)(&e);
+            size_t r = 0;
+            for (; r + 2 <= rows; r += 2, q += 2 * row_stride)
+                NAME(take)(&e, &e, q, q + row_stride, op);
+            if (r < rows)
+                NAME(take)(&e, &e, q, q, op);
+            NAME(end_strip)(&e, from, rows, row_stride, least + j, largest + j, op);
+        }
+        return;
+    }
     for (size_t s = 0; s < strips; s++)
         NAME(begin)(&x[s]);
     /* As in float_type_body.h: short rows are taken with those a fraction of all rows further on.
@@ -265,19 +302,8 @@ INLINE void NAME(strips)(const char *p, size_t rows, ptrdiff_t row_stride, size_
     }
     for (size_t s = 0; s < strips; s++) {
         const size_t j = s * lanes + lanes <= columns ? s * lanes : columns - lanes;
-        HOOK(settle)(&x[s].least, &x[s].largest, x[s].flag, op);
-        if (WANTS_LEAST(op)) {
-#if FLOATING
-            NAME(close)(&x[s].least, p + j * sizeof(ELEMENT), rows, row_stride, 0, op);
-#endif
-            memcpy(least + j, &x[s].least, sizeof(KEY));
-        }
-        if (WANTS_LARGEST(op)) {
-#if FLOATING
-            NAME(close)(&x[s].largest, p + j * sizeof(ELEMENT), rows, row_stride, 1, op);
-#endif
-            memcpy(largest + j, &x[s].largest, sizeof(KEY));
-        }
+        NAME(end_strip)(&x[s], p + j * sizeof(ELEMENT), rows, row_stride, least + j, largest + j,
+                        op);
     }
 }
 
@@ -394,20 +420,59 @@ INLINE int NAME(any_word)(const BITS *v)
     return any_lane(words);
 }
 
+/* The first lane that has a bit set, of which there is one. */
+INLINE size_t NAME(first_lane)(const BITS *found)
+{
+    uint64_t words[sizeof(BITS) < 8 ? 1 : sizeof(BITS) / 8] = {0};
+    size_t k = 0;
+    memcpy(words, found, sizeof *found);
+    while (!words[k])
+        k++;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    const size_t bit = (size_t)__builtin_clzll(words[k]);
+#else
+    const size_t bit = (size_t)__builtin_ctzll(words[k]);
+#endif
+    return (8 * k + bit / 8) / sizeof(ELEMENT);
+}
+
 /* The first of n elements that counts as equal to `value`, n if there is none. */
 static size_t NAME(find)(const void *data, size_t n, const void *value)
 {
     const char *p = data;
     const size_t lanes = NUMBER_OF_LANES;
     ELEMENT all[NUMBER_OF_LANES], one;
-    BITS wanted, v;
+    BITS wanted, v, found[4];
     memcpy(&one, value, sizeof one);
     for (size_t l = 0; l < lanes; l++)
         all[l] = one;
     HOOK(same_bits)((const char *)all, &wanted);
+    if (lanes <= 16 && lanes <= n && n <= SHORT_FIND * lanes) {
+        /* From the last vector back: the first that matches is what stays in a lane. No branch
+         * depends on the elements, which would be mispredicted once a row. */
+        BITS place = ~(BITS){0};
+        WORD lane[NUMBER_OF_LANES];
+        const size_t vectors = n / lanes;
+        if (n % lanes) {
+            HOOK(same_bits)(p + (n - lanes) * sizeof(ELEMENT), &v);
+            v = MATCH(v, wanted);
+            place = (v & ((BITS){0} + (WORD)SHORT_FIND)) | (~v & place);
+        }
+        for (size_t k = vectors; k-- > 0;) {
+            HOOK(same_bits)(p + k * lanes * sizeof(ELEMENT), &v);
+            v = MATCH(v, wanted);
+            place = (v & ((BITS){0} + (WORD)k)) | (~v & place);
+        }
+        memcpy(lane, &place, sizeof lane);
+        size_t first = n;
+        for (size_t l = 0; l < lanes; l++) {
+            const size_t at = lane[l] == SHORT_FIND ? n - lanes + l : (size_t)lane[l] * lanes + l;
+            first = lane[l] != (WORD)~(WORD)0 && at < first ? at : first;
+        }
+        return first;
+    }
     size_t i = 0;
     for (; i + 4 * lanes <= n; i += 4 * lanes) {
-        BITS found[4];
         vec_u64 any[4];
         for (int k = 0; k < 4; k++) {
             HOOK(same_bits)(p + (i + (size_t)k * lanes) * sizeof(ELEMENT), &v);
@@ -416,15 +481,125 @@ static size_t NAME(find)(const void *data, size_t n, const void *value)
         memset(any, 0, sizeof any);
         for (int k = 0; k < 4; k++)
             memcpy(&any[k], &found[k], sizeof found[k]);
-        if (any_lane(any[0] | any[1] | any[2] | any[3]))
-            break;
+        if (!any_lane(any[0] | any[1] | any[2] | any[3]))
+            continue;
+        size_t k = 0;
+        while (!NAME(any_word)(&found[k]))
+            k++;
+        return i + k * lanes + NAME(first_lane)(&found[k]);
     }
-    for (; i < n; i++) {
-        memcpy(&one, p + i * sizeof(ELEMENT), sizeof one);
-        if (HOOK(same)(one, all[0]))
-            return i;
+    if (n < lanes) {
+        for (; i < n; i++) {
+            memcpy(&one, p + i * sizeof(ELEMENT), sizeof one);
+            if (HOOK(same)(one, all[0]))
+                return i;
+        }
+        return n;
+    }
+    /* What the last vector shares with the one before is known not to match. */
+    for (; i < n; i += lanes) {
+        const size_t at = i + lanes <= n ? i : n - lanes;
+        HOOK(same_bits)(p + at * sizeof(ELEMENT), &v);
+        found[0] = MATCH(v, wanted);
+        if (NAME(any_word)(&found[0]))
+            return at + NAME(first_lane)(&found[0]);
     }
     return n;
+}
+
+#ifdef PLACES_OF_RUNS
+/* Takes the elements at p, the first of them number `from`, where they are better than what lanes
+ * have; NaN never are. */
+INLINE void NAME(take_places)(KEY *best, BITS *number, BITS *nan, const char *p, size_t from,
+                              const int largest)
+{
+    KEY v;
+    memcpy(&v, p + from * sizeof(ELEMENT), sizeof v);
+    const BITS better = largest ? WHERE(v > *best) : WHERE(v < *best);
+    *best = (KEY)((better & (BITS)v) | (~better & (BITS)*best));
+    *number = (better & ((BITS){0} + (WORD)from)) | (~better & *number);
+#if FLOATING
+    *nan |= WHERE(v != v);
+#else
+    (void)nan;
+#endif
+}
+
+/* The first place of the least or the largest of n elements, at least a vector of them and fewer
+ * than 2^31, in one pass: each lane keeps its best element so far and where it was. */
+INLINE size_t NAME(place_of_run)(const void *data, size_t n, const int largest)
+{
+    enum { CHAINS = 2 };
+    const char *p = data;
+    const size_t lanes = NUMBER_OF_LANES;
+    KEY best[CHAINS], top;
+    BITS number[CHAINS], place, nan;
+    WORD first[NUMBER_OF_LANES];
+    ELEMENT all[NUMBER_OF_LANES];
+    memset(&nan, 0, sizeof nan);
+    for (int c = 0; c < CHAINS; c++) {
+        memcpy(&best[c], p, sizeof best[c]);
+        memset(&number[c], 0, sizeof number[c]);
+    }
+    NAME(take_places)(&best[0], &number[0], &nan, p, 0, largest);
+    size_t from = lanes;
+    for (; from + CHAINS * lanes <= n; from += CHAINS * lanes)
+        for (int c = 0; c < CHAINS; c++)
+            NAME(take_places)(&best[c], &number[c], &nan, p, from + (size_t)c * lanes, largest);
+    for (int c = 0; c < CHAINS - 1; c++, from += lanes)
+        if (from + lanes <= n)
+            NAME(take_places)(&best[c], &number[c], &nan, p, from, largest);
+    NAME(take_places)(&best[CHAINS - 1], &number[CHAINS - 1], &nan, p, n - lanes, largest);
+#if FLOATING
+    if (NAME(any_word)(&nan)) {
+        const ELEMENT missing = (ELEMENT)NAN;
+        return NAME(find)(data, n, &missing);
+    }
+#endif
+    for (size_t l = 0; l < lanes; l++)
+        first[l] = (WORD)l;
+    memcpy(&place, first, sizeof place);
+    for (int c = 0; c < CHAINS; c++)
+        number[c] += place;
+    top = best[0];
+    for (int c = 1; c < CHAINS; c++)
+        top = largest ? HOOK(largest)(top, best[c]) : HOOK(least)(top, best[c]);
+    NAME(fold)(&top, !largest);
+    memcpy(all, &top, sizeof all);
+    for (size_t l = 1; l < lanes; l++)
+        all[l] = all[0];
+    memcpy(&top, all, sizeof top);
+    place = (BITS){0} + (WORD)n;
+    for (int c = 0; c < CHAINS; c++) {
+        const BITS here = MATCH(best[c], top) & WHERE(number[c] < place);
+        place = (here & number[c]) | (~here & place);
+    }
+    memcpy(first, &place, sizeof first);
+    WORD least = first[0];
+    for (size_t l = 1; l < lanes; l++)
+        least = first[l] < least ? first[l] : least;
+    return (size_t)least;
+}
+
+static size_t NAME(place_of_least)(const void *data, size_t n)
+{
+    return NAME(place_of_run)(data, n, 0);
+}
+
+static size_t NAME(place_of_largest)(const void *data, size_t n)
+{
+    return NAME(place_of_run)(data, n, 1);
+}
+#undef PLACES_OF_RUNS
+#endif
+
+INLINE int NAME(any_wanted)(const uint8_t *wanted)
+{
+    uint64_t words[NUMBER_OF_LANES < 8 ? 1 : NUMBER_OF_LANES / 8] = {0}, any = 0;
+    memcpy(words, wanted, NUMBER_OF_LANES);
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+        any |= words[k];
+    return any != 0;
 }
 
 /* The same for each of the columns that are wanted, down the column. */
@@ -453,10 +628,28 @@ static void NAME(find_columns)(const void *data, size_t rows, ptrdiff_t row_stri
         const char *q = p + j * sizeof(ELEMENT);
         WORD lane[NUMBER_OF_LANES];
         BITS v, target, left;
+        if (!NAME(any_wanted)(wanted + j))
+            continue;
+        HOOK(same_bits)((const char *)(value + j), &target);
+        if (rows <= STREAMS) {
+            /* From the last row up: the first that matches is what stays. No branch depends on the
+             * elements. */
+            BITS place = {0};
+            q += (ptrdiff_t)rows * row_stride;
+            for (size_t r = rows; r-- > 0;) {
+                q -= row_stride;
+                HOOK(same_bits)(q, &v);
+                v = MATCH(v, target);
+                place = (v & ((BITS){0} + (WORD)r)) | (~v & place);
+            }
+            memcpy(lane, &place, sizeof lane);
+            for (size_t l = 0; l < lanes; l++)
+                places[j + l] = wanted[j + l] ? (int64_t)lane[l] : places[j + l];
+            continue;
+        }
         for (size_t l = 0; l < lanes; l++)
             lane[l] = (WORD)(wanted[j + l] ? -1 : 0);
         memcpy(&left, lane, sizeof left);
-        HOOK(same_bits)((const char *)(value + j), &target);
         for (size_t r = 0; r < rows && NAME(any_word)(&left); r++, q += row_stride) {
             HOOK(same_bits)(q, &v);
             v = MATCH(v, target) & left;
@@ -474,6 +667,7 @@ static void NAME(find_columns)(const void *data, size_t rows, ptrdiff_t row_stri
 #undef NAME
 #undef HOOK
 #undef NUMBER_OF_LANES
+#undef WHERE
 #undef MATCH
 #undef TYPE
 #undef ELEMENT

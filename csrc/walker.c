@@ -28,6 +28,7 @@
 #define TREE_LEVELS 48                 /* 2^48 leaves */
 #define SHORT_RUN 32                   /* shorter runs are better taken as columns */
 #define DIRECT_RUN 256 /* runs from here on are not gathered with their neighbours */
+#define NARROW_TILE 1024 /* elements; tiles of fewer are gathered with others */
 #define PICKED_TILE 64 /* outputs of a tile in a fixed tree, or whose elements are picked */
 #define TILE_STATES ((size_t)1 << 20) /* bytes of a tile's states */
 
@@ -495,23 +496,30 @@ static void accumulate_columns(const parsum_job *job, worker *w, const char *con
     }
 }
 
-/* Puts the tile's results, which the worker has one after the other, where they belong. */
-static void store_results(const parsum_job *job, worker *w, size_t width)
+/* Where the tile's results are to be written one after the other: to where they belong, if that is
+ * so there, else to memory of the worker's, for store_results. */
+static char *results_of_tile(const parsum_job *job, const worker *w)
 {
     const parsum_view *view = &job->view;
-    const size_t size = job->result_size;
-    ptrdiff_t *to = w->result_offsets;
+    const size_t size = job->result_size, part = parsum_swap_size(view->type);
     char *result = view->result;
     const int one_run = view->kept == 1 || job->inner == (size_t)row_of(job, SHAPE)[view->kept - 1];
-    if (!view->swap_result && one_run && row_of(job, RESULT)[view->kept - 1] == (ptrdiff_t)size) {
-        result += offset_of(job, RESULT, 0, first_output(job, w->tile));
-        memcpy(result, w->results, width * size);
+    if (view->swap_result || !one_run || row_of(job, RESULT)[view->kept - 1] != (ptrdiff_t)size)
+        return w->results;
+    result += offset_of(job, RESULT, 0, first_output(job, w->tile));
+    return (uintptr_t)result % (part < 8 ? part : 8) ? w->results : result;
+}
+
+static void store_results(const parsum_job *job, worker *w, const char *results, size_t width)
+{
+    const parsum_view *view = &job->view;
+    if (results != w->results)
         return;
-    }
     offsets(row_of(job, SHAPE), row_of(job, RESULT), view->kept, first_output(job, w->tile), width,
-            to);
+            w->result_offsets);
     for (size_t j = 0; j < width; j++)
-        store_result(job, w->results + j * size, result + to[j]);
+        store_result(job, results + j * job->result_size,
+                     (char *)view->result + w->result_offsets[j]);
 }
 
 /* Whether elements are numbered 0, 1, 2, ... as short cuts number them. */
@@ -555,9 +563,10 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
     } else {
         return 0;
     }
+    char *results = results_of_tile(job, w);
     w->flags |= reduction->reduce_columns(data[0], job->n, row_stride, width, view->parameter,
-                                          view->type, w->results);
-    store_results(job, w, width);
+                                          view->type, results);
+    store_results(job, w, results, width);
     return 1;
 }
 
@@ -576,9 +585,10 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
     int whole = reduction->reduce_rows && job->sources == 1 && numbered_simply(job);
     if (whole && view->skip_nan)
         whole = rows_lack_nan(job, data[0], width, row_stride[0], job->n);
+    char *results = whole ? results_of_tile(job, w) : w->results;
     if (whole) {
         w->flags |= reduction->reduce_rows(data[0], width, row_stride[0], job->n, view->parameter,
-                                           view->type, w->results);
+                                           view->type, results);
     } else {
         for (size_t j = 0; j < width; j++) {
             const char *row = data[0] + (ptrdiff_t)j * row_stride[0];
@@ -604,7 +614,7 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
             w->flags |= reduction->finish(w->states, view->type, w->results + j * job->result_size);
         }
     }
-    store_results(job, w, width);
+    store_results(job, w, results, width);
 }
 
 /* Takes in the next rows of a tile; returns how many. */
@@ -876,7 +886,7 @@ static void lay_out(parsum_job *job, size_t block)
         job->walk = ROWS;
         job->plain = 1;
         job->inner = width;
-        job->tile = width < TILE ? width : TILE;
+        job->tile = width < TILE_OF_ROWS ? width : TILE_OF_ROWS;
         /* A step of all rows of a tile is not to be longer than others. */
         while (job->tile > 1 && job->tile * job->n * job->size > STEP_BYTES)
             job->tile /= 2;
@@ -887,7 +897,7 @@ static void lay_out(parsum_job *job, size_t block)
         while (most > 64 && most * job->reduction->state_size > TILE_STATES)
             most /= 2;
         /* A narrow tile of few rows is not worth its overhead: gather a wide one instead. */
-        if (job->plain && width * job->n < TILE && width < job->outputs)
+        if (job->plain && width * job->n < NARROW_TILE && width < job->outputs)
             job->plain = 0;
         if (job->plain && run < SHORT_RUN && run < job->n)
             job->plain = 0;
