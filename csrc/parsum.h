@@ -144,6 +144,11 @@ int parsum_job_finish(parsum_job *job);
 int64_t parsum_job_bytes_done(parsum_job *job);
 int64_t parsum_job_bytes(const parsum_job *job);
 void parsum_job_destroy(parsum_job *job);
+/* Such a job as a whole, by the calling thread alone: reduces the middle axis of a C-contiguous
+ * array of shape (outer, n, inner), of the reduction's element type. Returns flags or an error. */
+int parsum_reduce_axis(const parsum_reduction *reduction, double parameter, int skip_nan,
+                       const void *data, size_t outer, size_t n, size_t inner, int type,
+                       void *result);
 
 /* Scans: the results of all prefixes of a line of elements (cumulative sums and products). They are
  * found as reductions are; NULL where there is none. */
@@ -180,6 +185,10 @@ int parsum_scan_finish(parsum_scan_job *job);
 int64_t parsum_scan_bytes_done(parsum_scan_job *job);
 int64_t parsum_scan_bytes(const parsum_scan_job *job);
 void parsum_scan_destroy(parsum_scan_job *job);
+/* As parsum_reduce_axis: scans along the middle axis, to an array of the same shape that does not
+ * overlap the data. */
+int parsum_scan_axis(const parsum_scan *scan, const void *data, size_t outer, size_t n,
+                     size_t inner, int type, void *result);
 
 /* CPU levels: kernels of the same results for different vector instructions. */
 int parsum_levels(void); /* how many were built */

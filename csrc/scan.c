@@ -33,6 +33,7 @@
 #define SHORT_LINE 10                   /* elements of lines that are rather scanned in columns */
 #define NEAR_LINES 16                   /* most neighbours that are scanned one by one at once */
 #define SPINS 64
+#define SHORT_PREFIX 8192 /* bytes of the largest prefix that is kept on the stack */
 
 /* Rows of parsum_scan_view.dims. */
 enum { SHAPE, DATA, MASK, RESULT, DIMS };
@@ -891,6 +892,72 @@ void parsum_scan_destroy(parsum_scan_job *job)
     free(job->turns);
     free(job->dims);
     free(job);
+}
+
+/* ---- small arrays ---- */
+
+/* A line, or two whose elements come in turn, without a job. */
+static int scan_line(const parsum_scan *scan, const char *data, size_t n, size_t lines, int type,
+                     char *result)
+{
+    _Alignas(64) char prefixes[2 * SHORT_PREFIX];
+    const size_t size = lines * parsum_type_size[scan->element];
+    const size_t result_size = lines * parsum_type_size[type];
+    int flags = 0;
+    environment outer = enter_environment();
+    for (size_t k = 0; k < lines; k++)
+        scan->start_prefix(scan, prefixes + k * scan->prefix_size);
+    for (size_t i = 0; i < n; i += SCAN_LEAF) {
+        const size_t left = n - i, leaf = left < SCAN_LEAF ? left : SCAN_LEAF;
+        flags |= (lines == 2 ? scan->scan_pairs : scan->scan)(scan, prefixes, data + i * size, leaf,
+                                                              type, result + i * result_size);
+    }
+    leave_environment(&outer);
+    return flags;
+}
+
+int parsum_scan_axis(const parsum_scan *scan, const void *data, size_t outer, size_t n,
+                     size_t inner, int type, void *result)
+{
+    if (!scan || type < 0 || type >= PARSUM_TYPES || !(scan->results >> type & 1))
+        return PARSUM_BAD_ARGUMENT;
+    const size_t size = parsum_type_size[scan->element], result_size = parsum_type_size[type];
+    const int aligned = (uintptr_t)data % parsum_type_size[part_of(scan->element)] == 0 &&
+                        (uintptr_t)result % parsum_type_size[part_of(type)] == 0;
+    if (aligned && outer == 1 && scan->prefix_size <= SHORT_PREFIX &&
+        (inner == 1 || (inner == 2 && scan->scan_pairs)))
+        return scan_line(scan, data, n, inner, type, result);
+    const ptrdiff_t dims[DIMS][3] = {
+        [SHAPE] = {(ptrdiff_t)outer, (ptrdiff_t)inner, (ptrdiff_t)n},
+        [DATA] = {(ptrdiff_t)(n * inner * size), (ptrdiff_t)size, (ptrdiff_t)(inner * size)},
+        [RESULT] = {(ptrdiff_t)(n * inner * result_size), (ptrdiff_t)result_size,
+                    (ptrdiff_t)(inner * result_size)},
+    };
+    /* A dimension of one line would hide the other from the choice of a walk. */
+    ptrdiff_t rows[DIMS * 3];
+    int ndim = 0;
+    for (int d = 0; d < 3; d++)
+        ndim += d == 2 || dims[SHAPE][d] != 1;
+    for (int row = 0; row < DIMS; row++)
+        for (int d = 0, k = 0; d < 3; d++)
+            if (d == 2 || dims[SHAPE][d] != 1)
+                rows[row * ndim + k++] = dims[row][d];
+    const parsum_scan_view view = {.data = data,
+                                   .result = result,
+                                   .dims = rows,
+                                   .kept = ndim - 1,
+                                   .scanned = 1,
+                                   .element = scan->element,
+                                   .type = type};
+    parsum_scan_job *job;
+    int code = parsum_scan_create(scan, &view, 1, 0, &job);
+    if (code < 0)
+        return code;
+    while (parsum_scan_work(job, 0, INT64_MAX) == PARSUM_AGAIN)
+        continue;
+    code = parsum_scan_finish(job);
+    parsum_scan_destroy(job);
+    return code;
 }
 
 /* ---- the table ---- */
