@@ -52,7 +52,10 @@ TYPES: dict[np.dtype[Any], int] = {
 
 
 def type_of(dtype: np.dtype[Any]) -> int:
-    """Return the C library's number of a real dtype, whatever its byte order or unit."""
+    """Return the C library's number of a dtype, whatever its byte order or unit."""
+    number = TYPES.get(dtype)
+    if number is not None:
+        return number
     if dtype.kind in "mM":
         return int(lib.PARSUM_TIME)
     return TYPES[dtype.newbyteorder("=")]
@@ -263,29 +266,79 @@ def check(code: int) -> int:
     raise AssertionError(f"the C library refused its arguments (code {code})")
 
 
-# ---- the lean path: one C call for a small contiguous array ----
+# ---- the lean path: one C call for a small array ----
 
-_from_buffer = ffi.from_buffer
+#: What the lean path passes for an array: a view of its memory, for C-contiguous arrays of a dtype
+#: that has buffers alone (else ValueError or BufferError), or a copy by ``tobytes()``.
+buffer_of = ffi.from_buffer
+reduce_two = lib.parsum_reduce_two
+reduce_float64 = lib.parsum_reduce_float64
+reduce_axis = lib.parsum_reduce_axis
+scan_axis = lib.parsum_scan_axis
+NULL = ffi.NULL
+
+#: Arrays up to this many bytes are rather copied than viewed, which costs less than to ask for a
+#: buffer, and knows no bounds of dtype or layout.
+COPY_BYTES = 4096
+
+_INT64 = np.dtype(np.int64)
+
+
+class LeanRow:
+    """What one C call needs to know of a reduction of arrays of one dtype."""
+
+    __slots__ = (
+        "any_order",
+        "call",
+        "dtype",
+        "parameter",
+        "real_double",
+        "row",
+        "spare",
+        "type",
+        "values",
+    )
+
+    def __init__(
+        self,
+        call: Any,
+        reduction: Reduction,
+        parameter: float,
+        type_: int,
+        dtype: np.dtype[Any] | None,
+    ) -> None:
+        #: The C function, of (row, parameter, data, n, type, result).
+        self.call = call
+        self.row: Any = reduction.row
+        self.parameter = parameter
+        self.type = type_
+        #: That of the result; None where it is that of the array, as equal ones (int64 and
+        #: longlong) may differ.
+        self.dtype = dtype
+        self.values = reduction.values
+        #: Whether the elements' order in memory does not show in the result.
+        self.any_order = not reduction.ordered
+        #: Whether reduce_float64 gives the result.
+        self.real_double = (
+            type_ == lib.PARSUM_FLOAT64
+            and call is not _reduce_pairs
+            and not parameter
+            and reduction.values == 1
+        )
+        #: Arrays for results that are not in use, and their buffers. To take one out and put it
+        #: back is less work than to make one, and whoever has taken it has it alone.
+        self.spare: list[tuple[np.ndarray[Any, Any], Any]] = []
+
+    def new_result(self, dtype: np.dtype[Any]) -> tuple[np.ndarray[Any, Any], Any]:
+        """Return a new array for the result of an array of that dtype, and its buffer."""
+        to = self.dtype or dtype
+        result: np.ndarray[Any, Any] = np.empty(self.values if self.values > 1 else (), to)
+        # NumPy exports no buffers of times.
+        return result, buffer_of(result.view(_INT64) if to.kind in "mM" else result)
+
+
 _reduce = lib.parsum_reduce
 _reduce_pairs = lib.parsum_reduce_pairs
-_reduce_two = lib.parsum_reduce_two
-_reduce_float64 = lib.parsum_reduce_float64
-_NULL = ffi.NULL
-
-
-def reduce_float64(row: Any, array: np.ndarray[Any, Any]) -> float:
-    """Return the result, of type float64, of a C-contiguous array; ValueError if it is not."""
-    return _reduce_float64(row, _from_buffer(array), _NULL, array.size)  # type: ignore[no-any-return]
-
-
-def reduce_pair_float64(row: Any, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    """Return the float64 result of two C-contiguous arrays; ValueError if they are not."""
-    return _reduce_float64(row, _from_buffer(a), _from_buffer(b), a.size)  # type: ignore[no-any-return]
-
-
-#: C function, row, parameter, result type and result dtype; the dtype is None where it is that of
-#: the array, as equal ones (int64 and longlong) may differ, unless it is `fixed`.
-LeanRow = tuple[Any, Any, float, int, np.dtype[Any] | None]
 
 
 def lean_row(
@@ -295,8 +348,9 @@ def lean_row(
     result: np.dtype[Any],
     by_parts: bool,
     fixed: bool,
+    parameter: float = 0.0,
 ) -> LeanRow | None:
-    """Return what reduce_lean needs for arrays of that dtype; None if they have no lean path."""
+    """Return how to reduce arrays of that dtype; None if they have no lean path."""
     if not dtype.isnative:
         return None
     to = None if result == dtype and not fixed else result
@@ -305,48 +359,24 @@ def lean_row(
         reduction = find(operation, method, type_of(part), type_of(part))
         if reduction is None or reduction.ordered or part == np.longdouble or to is not None:
             return None
-        return _reduce_pairs, reduction.row, 0.0, type_of(part), None
+        return LeanRow(_reduce_pairs, reduction, parameter, type_of(part), None)
     reduction = find(operation, method, type_of(dtype), type_of(result))
     if reduction is None:
         return None
-    return _reduce, reduction.row, 0.0, type_of(result), to
-
-
-def reduce_lean(row: LeanRow, array: np.ndarray[Any, Any], result: np.ndarray[Any, Any]) -> int:
-    """Reduce a C-contiguous array to a new one; return its flags, -1 if not contiguous."""
-    try:
-        flags: int = row[0](
-            row[1], row[2], _from_buffer(array), array.size, row[3], _from_buffer(result)
-        )
-        return flags
-    except (ValueError, BufferError):
-        return -1
+    return LeanRow(_reduce, reduction, parameter, type_of(result), to)
 
 
 def pair_row(
     operation: str, method: str, dtype: np.dtype[Any], result: np.dtype[Any]
-) -> tuple[Any, int] | None:
-    """Return what reduce_pair needs for two arrays of that dtype; None if there is no such row."""
+) -> LeanRow | None:
+    """Return how to reduce two arrays of that dtype; None if there is no such row."""
     if not dtype.isnative:
         return None
     reduction = find(operation, method, type_of(dtype), type_of(result))
-    return None if reduction is None else (reduction.row, type_of(result))
-
-
-def reduce_pair(
-    row: tuple[Any, int],
-    a: np.ndarray[Any, Any],
-    b: np.ndarray[Any, Any],
-    result: np.ndarray[Any, Any],
-) -> int:
-    """Reduce two C-contiguous arrays of one size to a new one; return flags, -1 if they are not."""
-    try:
-        flags: int = _reduce_two(
-            row[0], 0.0, _from_buffer(a), _from_buffer(b), a.size, row[1], _from_buffer(result)
-        )
-        return flags
-    except (ValueError, BufferError):
-        return -1
+    if reduction is None:
+        return None
+    to = None if result == dtype else result
+    return LeanRow(reduce_two, reduction, 0.0, type_of(result), to)
 
 
 def reduce_small(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from parsum.api.arguments import NO_VALUE, Axis, DType, Method, Progress, check_options
+from parsum.api.arguments import NO_VALUE, Array, Axis, DType, Method, Progress, check_options
 from parsum.api.call import Operation, reduce
 from parsum.api.documents import documented
-from parsum.api.lean import Lean, is_lean
+from parsum.api.lean import NUMPY_BYTES, Lean, is_lean
 
 _KINDS = "biufcmM"
 _ANY = Operation("any", "any", _KINDS, casting="unsafe")
@@ -29,7 +29,15 @@ def _count(_: DType) -> DType:
 
 _lean_any = Lean(_ANY, _truth)
 _lean_all = Lean(_ALL, _truth)
-_lean_count = Lean(_COUNT, _count, fixed=True)
+#: The counts that the smallest arrays may have: to look one up is less work than to make it.
+_COUNTS = tuple(map(np.intp, range(NUMPY_BYTES + 1)))
+
+
+def _count_small(a: Array) -> np.intp:
+    return _COUNTS[np.count_nonzero(a)]
+
+
+_lean_count = Lean(_COUNT, _count, fixed=True, numpy=(_count_small, _KINDS))
 
 
 @documented
@@ -175,7 +183,13 @@ def parallel_count_nonzero(
     >>> parallel_count_nonzero(np.array([[0, 1], [4, 5]]))
     np.int64(3)
     """
-    if is_lean(axis, None, keepdims, NO_VALUE, where, executor, progress):
+    if (
+        axis is None
+        and keepdims is False
+        and where is True
+        and executor is None
+        and (progress is None or progress is False)
+    ):
         small = _lean_count(a, workers, method)
         if small is not None:
             return small

@@ -57,12 +57,18 @@ def _index(_: DType) -> DType:
 
 _lean_min = Lean(_MIN, native)
 _lean_max = Lean(_MAX, native)
-_lean_nanmin = Lean(_NANMIN, native)
-_lean_nanmax = Lean(_NANMAX, native)
-_lean_argmin = Lean(_ARGMIN, _index, fixed=True)
-_lean_argmax = Lean(_ARGMAX, _index, fixed=True)
-_lean_nanargmin = Lean(_NANARGMIN, _index, fixed=True)
-_lean_nanargmax = Lean(_NANARGMAX, _index, fixed=True)
+_lean_minmax = Lean(_MINMAX, native)
+_lean_nanmin = Lean(_NANMIN, native, no_nan=(_MIN, "biu"))
+_lean_nanmax = Lean(_NANMAX, native, no_nan=(_MAX, "biu"))
+# The first least element is the same place whoever finds it.
+_lean_argmin = Lean(_ARGMIN, _index, fixed=True, numpy=(np.ndarray.argmin, _KINDS))
+_lean_argmax = Lean(_ARGMAX, _index, fixed=True, numpy=(np.ndarray.argmax, _KINDS))
+_lean_nanargmin = Lean(
+    _NANARGMIN, _index, fixed=True, no_nan=(_ARGMIN, "biumM"), numpy=(np.ndarray.argmin, "biu")
+)
+_lean_nanargmax = Lean(
+    _NANARGMAX, _index, fixed=True, no_nan=(_ARGMAX, "biumM"), numpy=(np.ndarray.argmax, "biu")
+)
 
 
 @documented
@@ -230,6 +236,10 @@ def parallel_minmax(
     >>> parallel_minmax(np.array([[3, 1], [2, 5]]), axis=0)
     MinMax(min=array([2, 1]), max=array([3, 5]))
     """
+    if is_lean(axis, None, keepdims, NO_VALUE, True, executor, progress):
+        small = _lean_minmax(a, workers, method)
+        if small is not None:
+            return MinMax(*small)
     options = check_options(workers, method, executor, progress)
     both = reduce(_MINMAX, a, axis, native, None, keepdims, NO_VALUE, True, options, values=2)
     return MinMax(both[..., 0][()], both[..., 1][()])

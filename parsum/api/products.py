@@ -161,8 +161,9 @@ def parallel_nanprod(
 # ---- inner products ----
 
 
-_lean_dot = LeanPair("dot")
+_lean_dot = LeanPair("dot", most=1)
 _lean_vdot = LeanPair("vdot")
+_lean_vecdot = LeanPair("vdot", least=1, most=1)
 
 
 def _operand(a: Any, name: str) -> tuple[Array, Array | None]:
@@ -264,7 +265,7 @@ def parallel_dot(
     np.float64(2.0)
     """
     if out is None and executor is None and (progress is None or progress is False):
-        small = None if getattr(a, "ndim", 2) > 1 else _lean_dot(a, b, workers, method)
+        small = _lean_dot(a, b, workers, method)
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
@@ -410,10 +411,10 @@ def parallel_vecdot(
         and keepdims is False
         and executor is None
         and (progress is None or progress is False)
-        and getattr(x1, "ndim", 2) == 1
+        and type(axis) is int
         and (axis == -1 or axis == 0)
     ):
-        small = _lean_vdot(x1, x2, workers, method)
+        small = _lean_vecdot(x1, x2, workers, method)
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
@@ -473,6 +474,12 @@ def _norm_dtype(dtype: DType) -> DType:
 
 
 _lean_norm = Lean(_NORMS[2.0], _norm_dtype)
+# ... of vectors, by ord; other orders have no lean path.
+_lean_norms: dict[float, Lean] = {
+    order: Lean(operation, _norm_dtype) for order, operation in _NORMS.items() if order != 0
+}
+_lean_norms[0.0] = Lean(_NORMS[0.0], lambda _: np.dtype(np.intp), fixed=True)
+_lean_norms[3.0] = Lean(_NORM_P, _norm_dtype, parameter=3.0)
 
 
 @documented
@@ -531,10 +538,21 @@ def parallel_norm(
     >>> parallel_norm(np.array([3e300, 4e300]))
     np.float64(5e+300)
     """
-    if ord is None and is_lean(axis, None, keepdims, NO_VALUE, True, executor, progress):
-        small = _lean_norm(x, workers, method)
+    if (
+        axis is None
+        and keepdims is False
+        and executor is None
+        and (progress is None or progress is False)
+    ):
+        if ord is None:
+            lean: Lean | None = _lean_norm
+        elif type(ord) in (int, float) and type(x) is np.ndarray and x.ndim == 1 and x.size:
+            lean = _lean_norms.get(ord)
+        else:
+            lean = None
+        small = None if lean is None else lean(x, workers, method)
         if small is not None:
-            return small
+            return small if ord != 0 else _norm_dtype(np.asarray(x).dtype).type(small)
     options = check_options(workers, method, executor, progress)
     array = as_array(x)[0]
     ndim = array.ndim

@@ -25,8 +25,12 @@ from parsum.api.arguments import (
 )
 from parsum.api.call import native, report
 from parsum.api.documents import documented
+from parsum.api.lean import LeanScan
 from parsum.api.sums import sum_dtype
 from parsum.scan import scan
+
+_lean_cumsum = LeanScan("sum", "biufcm", sum_dtype)
+_lean_cumprod = LeanScan("prod", "biufc", sum_dtype)
 
 
 @documented
@@ -75,6 +79,15 @@ def parallel_cumsum(
     >>> parallel_cumsum(np.array([1e100, 1.0, -1e100, 1.0]))
     array([1.e+100, 1.e+100, 1.e+000, 2.e+000])
     """
+    if (
+        dtype is None
+        and out is None
+        and executor is None
+        and (progress is None or progress is False)
+    ):
+        small = _lean_cumsum(a, axis, workers, method)
+        if small is not None:
+            return small
     options = check_options(workers, method, executor, progress)
     return _cumulate("sum", "cumsum", "biufcm", a, axis, dtype, out, options)
 
@@ -126,6 +139,15 @@ def parallel_cumprod(
     array([[  1,   2,   6],
            [  4,  20, 120]])
     """
+    if (
+        dtype is None
+        and out is None
+        and executor is None
+        and (progress is None or progress is False)
+    ):
+        small = _lean_cumprod(a, axis, workers, method)
+        if small is not None:
+            return small
     options = check_options(workers, method, executor, progress)
     return _cumulate("prod", "cumprod", "biufc", a, axis, dtype, out, options)
 
