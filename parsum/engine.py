@@ -308,8 +308,17 @@ def run_job(
     a pool that is busy, or waits for this very call, costs nothing but its help. What the job
     points at is held by it until no worker runs.
     """
+    main = threading.current_thread() is threading.main_thread()
+    if number == 1 and (progress is None or progress is False):
+        # A call on a small array, mostly: it is not to wait for what it does not need.
+        try:
+            while job.work(0, MAIN_SLICE if main else OTHER_SLICE) == AGAIN:
+                pass
+            return job.finish()
+        except BaseException:
+            job.cancel()
+            raise
     with _reporting(progress, job.total) as report:
-        main = threading.current_thread() is threading.main_thread()
         often = main or report is not None
         futures: list[Future[None]] = []
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,17 @@ from parsum.api.arguments import (
 )
 from parsum.plan import Plan
 from parsum.reduction import (
+    COPY_BYTES,
     DIVIDE,
     EMPTY,
     INVALID,
     OVERFLOW,
     TYPES,
+    Reduction,
     View,
+    buffer_of,
     find,
+    reduce_axis,
     reduce_small,
     type_of,
 )
@@ -45,6 +49,11 @@ _LONGDOUBLE = np.dtype(np.longdouble)
 #: Arrays up to this many bytes take one C call, if they are contiguous and nothing is asked for: a
 #: second worker would not pay, and the call is too short to interrupt.
 SMALL_BYTES = 2 * engine.BYTES_PER_WORKER - 1
+
+
+#: A reduction of the middle axis of (outer, n, inner): the reduction, its type of result, and how
+#: many elements of the kernel's there are to one of the array's, side by side.
+_AxisRow = tuple[Reduction, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,8 @@ class Operation:
     casting: Any = "same_kind"
     empty: str = ""
     empty_error: bool = False
+    #: What was found for small arrays: see _AxisRow.
+    axis_rows: dict[Any, _AxisRow | None] = field(default_factory=dict, compare=False, repr=False)
 
 
 def part_of(dtype: DType) -> DType:
@@ -124,6 +135,23 @@ def reduce(
     values goes; they broadcast to the shape with ``keepdims``, and the first value is the result.
     Public functions call this themselves, so that warnings point at their callers.
     """
+    if (
+        out is None
+        and initial is NO_VALUE
+        and where is True
+        and presets is None
+        and (type(axis) is int or axis is None)
+        and (keepdims is False or keepdims is True)
+        and type(a) is np.ndarray
+    ):
+        given = _reduce_at_once(
+            operation, a, axis, result_dtype, keepdims, options, skip_nan, parameter, values
+        )
+        if given is not None:
+            result, flags = given
+            if flags:
+                _tell(operation, flags, result.dtype, False)
+            return result if result.ndim else result[()]
     array, mask = as_array(a)
     check_dtype(array.dtype, "a", operation.kinds)
     check_out_type(out)
@@ -172,7 +200,7 @@ def reduce(
     if presets is not None:
         values = len(presets)
     extra = (values,) if values > 1 else ()
-    result: Array = out if direct else np.empty(shape + extra, dtype)
+    result = out if direct else np.empty(shape + extra, dtype)
     for k, preset in enumerate(presets or ()):
         try:
             wide = np.broadcast_to(preset, full_shape)
@@ -186,14 +214,8 @@ def reduce(
         kept = result.reshape(kept_shape + extra) if not keepdims else drop_axes(result, axes)
         run = _Run(operation, axes, included, mask, options, skip_nan, parameter)
         flags = run.parts(array, kept, start)
-    if flags & EMPTY and (mask is not None or operation.nan):
-        flags &= ~(INVALID | DIVIDE)  # what is masked, or warned of below
     if flags:
-        flags = report(operation.name, flags, dtype)
-        if flags & EMPTY and mask is None:
-            if operation.empty_error:
-                raise ValueError(operation.empty)
-            warnings.warn(operation.empty, RuntimeWarning, stacklevel=3)
+        _tell(operation, flags, dtype, mask is not None)
     if presets is not None:
         result = result[..., 0]
         values = 1
@@ -204,6 +226,94 @@ def reduce(
     if isinstance(a, np.ma.MaskedArray):
         return masked_result(a, mask, axes, keepdims, result, out)
     return result if out is not None else result[()]
+
+
+def _reduce_at_once(
+    operation: Operation,
+    a: Array,
+    axis: int | None,
+    result_dtype: Any,
+    keepdims: bool,
+    options: Options,
+    skip_nan: bool,
+    parameter: float,
+    values: int,
+) -> tuple[Array, int] | None:
+    """Reduce a small array along one axis or all by one C call; return the result and flags.
+
+    None means that the arguments are to be looked at more closely.
+    """
+    dtype, shape, nbytes = a.dtype, a.shape, a.nbytes
+    if (
+        not 0 < nbytes <= SMALL_BYTES
+        or dtype.kind not in operation.kinds
+        or options.progress
+        or options.executor is not None
+    ):
+        return None
+    to: DType = result_dtype(dtype)
+    key = (options.method, dtype, to, skip_nan)
+    try:
+        row = operation.axis_rows[key]
+    except KeyError:
+        row = operation.axis_rows[key] = _axis_row(operation, options.method, dtype, to, skip_nan)
+    if row is None:
+        return None
+    reduction, type_, inner = row
+    outer, n = 1, a.size
+    kept: tuple[int, ...] = (1,) * len(shape) if keepdims else ()
+    if axis is not None:
+        if not -len(shape) <= axis < len(shape):
+            return None
+        axis %= len(shape)
+        n = shape[axis]
+        before, after = shape[:axis], shape[axis + 1 :]
+        for length in before:
+            outer *= length
+        inner *= a.size // (outer * n)
+        kept = (*before, 1, *after) if keepdims else before + after
+    data: Any
+    if nbytes <= COPY_BYTES and (not reduction.ordered or a.flags.c_contiguous):
+        data = a.tobytes()
+    elif a.flags.c_contiguous:
+        data = buffer_of(a.view(_INT64) if dtype.kind in "mM" else a)
+    else:
+        return None
+    result: Array = np.empty((*kept, values) if values > 1 else kept, to)
+    pointer = buffer_of(result.view(_INT64) if to.kind in "mM" else result)
+    flags = reduce_axis(reduction.row, parameter, skip_nan, data, outer, n, inner, type_, pointer)
+    return (result, flags) if flags >= 0 else None
+
+
+def _axis_row(
+    operation: Operation, method: str, dtype: DType, to: DType, skip_nan: bool
+) -> _AxisRow | None:
+    """Return the row for elements that need no conversion, nor more than one job; else None."""
+    if dtype.names is not None or not (dtype.isnative and to.isnative):
+        return None
+    width = 1
+    if operation.by_parts:
+        if (dtype.kind == "c") != (to.kind == "c") or (dtype.kind == "c" and skip_nan):
+            return None
+        if dtype.kind == "c":
+            width, dtype, to = 2, part_of(dtype), part_of(to)
+    elif operation.converts and dtype.kind == "c" and to.kind != "c":
+        return None
+    if operation.converts and _kernel_dtype(dtype, to) != dtype:
+        return None
+    reduction = find(operation.row, method, type_of(dtype), type_of(to))
+    return None if reduction is None else (reduction, type_of(to), width)
+
+
+def _tell(operation: Operation, flags: int, dtype: DType, masked: bool) -> None:
+    """Raise or warn of what a reduction's flags say, for the caller of the public function."""
+    if flags & EMPTY and (masked or operation.nan):
+        flags &= ~(INVALID | DIVIDE)  # what is masked, or warned of below
+    report(operation.name, flags, dtype, stacklevel=5)
+    if flags & EMPTY and not masked:
+        if operation.empty_error:
+            raise ValueError(operation.empty)
+        warnings.warn(operation.empty, RuntimeWarning, stacklevel=4)
 
 
 def drop_axes(array: Array, axes: tuple[int, ...]) -> Array:
@@ -445,8 +555,10 @@ _ERRORS = {
 }
 
 
-def report(name: str, flags: int, dtype: DType) -> int:
+def report(name: str, flags: int, dtype: DType, stacklevel: int = 4) -> int:
     """Do what np.errstate asks for, in the caller's thread, as NumPy does; return the flags."""
+    if not flags & (OVERFLOW | INVALID | DIVIDE):
+        return flags
     settings = np.geterr()
     for flag, (kind, text, number) in _ERRORS.items():
         if not flags & flag:
@@ -456,7 +568,7 @@ def report(name: str, flags: int, dtype: DType) -> int:
         if dtype.kind in "biu":
             message += f": the result does not fit {dtype} and wrapped around"
         if action == "warn":
-            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
         elif action == "raise":
             raise FloatingPointError(message)
         elif action == "print":
