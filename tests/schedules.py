@@ -13,8 +13,19 @@ from functools import partial
 from unittest import mock
 
 from parsum import engine
-from parsum.api import scans
+from parsum.api import call, lean, scans
 from parsum.reduction import DONE, Job, Reduction, View
+
+
+@contextmanager
+def general() -> Iterator[None]:
+    """Within, no array is small: none goes a short way, all are planned and run as jobs."""
+    with (
+        mock.patch.object(lean, "SMALL_BYTES", -1),
+        mock.patch.object(lean, "NUMPY_BYTES", -1),
+        mock.patch.object(call, "SMALL_BYTES", -1),
+    ):
+        yield
 
 
 @contextmanager
@@ -37,7 +48,7 @@ def scheduled(workers: int, block: int, seed: int) -> Iterator[list[int]]:
         turns.append(count)
         return job.finish()
 
-    with mock.patch.object(engine, "run", run):
+    with general(), mock.patch.object(engine, "run", run):
         yield turns
 
 
@@ -58,6 +69,7 @@ def scheduled_scans(workers: int, block: int, seed: int) -> Iterator[list[int]]:
         return job.finish()
 
     with (
+        general(),
         mock.patch.object(engine, "run_job", run_job),
         mock.patch.object(engine, "resolve_workers", return_value=workers),
         mock.patch.object(scans, "scan", partial(scans.scan, block=block)),
