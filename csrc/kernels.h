@@ -263,6 +263,10 @@ typedef struct {
     /* The fast prefixes of a leaf that the sum `start` comes before; `out` may be NULL. Returns the
      * sum of the leaf; `special` says whether a prefix is infinite or NaN. */
     double (*fast)(double start, const double *v, size_t n, double *out, int *special);
+    /* The exact prefixes of float16 that the sum `start`, a multiple of 2^-24 of at most 2^25,
+     * comes before, as float16. Returns the sum of the leaf; where that is no finite number the
+     * results are worth nothing. `large` gets bits if a prefix overflowed. */
+    double (*halves)(double start, const void *v, size_t n, void *out, int64_t *large);
     /* At most SCAN_GROUP rows, from number `first` of the leaf on; the sums of the leaf so far are
      * in `stretches` (-0.0 at first) and `groups`; `special` gets bits. */
     void (*fast_columns)(const scan_rows *in, size_t first, const double *start, double *stretches,

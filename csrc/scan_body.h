@@ -736,6 +736,68 @@ static int scan_narrow_f16(const double *v, size_t n, void *result)
     return large;
 }
 
+/* Rounds multiples of 2^-24 below 2^29 to float16, and anything to something. A float rounded to odd
+ * has bits enough to round on from, and none of them is subnormal. */
+INLINE void store_halves(uint16_t *out, const vec_f64 *v)
+{
+#if defined(PARSUM_HAVE_F16C)
+    const int64_t cut_off = (INT64_C(1) << 29) - 1; /* bits of a double that a float has not */
+    const vec_i64 bits = (vec_i64)*v;
+    const vec_f64 odd =
+        (vec_f64)((bits & ~cut_off) | (((bits & cut_off) != 0) & (INT64_C(1) << 29)));
+#if PARSUM_VECTOR_BYTES == 64
+    const __m128i halves = _mm256_cvtps_ph(_mm512_cvtpd_ps((__m512d)odd), 0);
+    memcpy(out, &halves, sizeof halves);
+#else
+    const __m128i halves = _mm_cvtps_ph(_mm256_cvtpd_ps((__m256d)odd), 0);
+    memcpy(out, &halves, sizeof halves / 2);
+#endif
+#else
+    double values[LANES];
+    memcpy(values, v, sizeof values);
+    scan_narrow_f16(values, LANES, out);
+#endif
+}
+
+/* Sums of float16 are multiples of 2^-24, and those below 2^29 are doubles: in any order, so these
+ * are the exact prefixes and the fast ones alike. */
+static double scan_halves(double start, const void *data, size_t n, void *result, int64_t *large)
+{
+    const uint16_t *p = data;
+    uint16_t *out = result;
+    const vec_f64 zero = {0}, none = -0.0 - zero;
+    vec_f64 groups = none;
+    vec_i64 over = {0};
+    for (size_t i = 0; i < n; i += SCAN_GROUP) {
+        const size_t left = n - i;
+        uint16_t all[SCAN_GROUP], *to = out + i;
+        const uint16_t *from = p + i;
+        vec_f64 x[SCAN_VECTORS];
+        if (left < SCAN_GROUP) {
+            for (size_t k = 0; k < SCAN_GROUP; k++)
+                all[k] = k < left ? from[k] : 0x8000;
+            from = to = all;
+        }
+        for (int k = 0; k < SCAN_VECTORS; k++)
+            load_any_f16(&x[k], from + k * LANES);
+        group_sums(x, &none);
+        const vec_f64 total = LAST_LANE(x[SCAN_VECTORS - 1]), base = start + groups;
+        for (int k = 0; k < SCAN_VECTORS; k++) {
+            x[k] = base + x[k];
+            /* from halfway between the largest float16 and 2^16 on */
+            over |= (vec_i64)x[k] >= (int64_t)bits_of(65520.0);
+            over |= (vec_i64)(-x[k]) >= (int64_t)bits_of(65520.0);
+            store_halves(to + k * LANES, &x[k]);
+        }
+        if (left < SCAN_GROUP)
+            memcpy(out + i, all, left * sizeof *out);
+        groups += total;
+    }
+    for (int l = 0; l < LANES; l++)
+        *large |= over[l];
+    return groups[0];
+}
+
 #define SCAN_TABLE                                                                                 \
     {                                                                                              \
         .window = scan_window,                                                                     \
@@ -743,6 +805,7 @@ static int scan_narrow_f16(const double *v, size_t n, void *result)
         .short_columns = scan_short_columns,                                                       \
         .window_columns = scan_window_columns,                                                     \
         .fast = scan_fast,                                                                         \
+        .halves = scan_halves,                                                                     \
         .fast_columns = scan_fast_columns,                                                         \
         .moderate = scan_moderate,                                                                 \
         .product = scan_product,                                                                   \

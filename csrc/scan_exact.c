@@ -411,11 +411,42 @@ static const float_kernels *kernels_of(int element)
                                        : &kernels->f64;
 }
 
+/* The cut of which every float16 is whole units. */
+#define HALF_CUT (-24)
+
+/* A block of float16 whose sums are doubles, to float16; nonzero if it, or what comes before, is
+ * something else. */
+static int scan_halves(exact_prefix *prefix, const void *data, size_t n, void *result, int *flags)
+{
+    const uint16_t *v = data;
+    const exact_state *rest = &prefix->rest;
+    const double before = prefix->cut == NO_CUT ? 0 : prefix->high + prefix->low;
+    const int begins = !(rest->seen & SEEN_NOT_MINUS_ZERO);
+    int64_t large = 0;
+    if (!is_empty(rest) || is_special(rest) || fabs(before) > 0x1p25 || (begins && *v == 0x8000) ||
+        (prefix->cut != NO_CUT && prefix->sticky))
+        return 1;
+    const double total = parsum_kernels()->scan.halves(before, data, n, result, &large);
+    if (!isfinite(total))
+        return 1;
+    prefix->rest.seen |= SEEN_ANY | SEEN_NOT_MINUS_ZERO;
+    prefix->cut = HALF_CUT;
+    prefix->high = before + total;
+    prefix->low = 0;
+    prefix->sticky = 0;
+    *flags = large ? PARSUM_OVERFLOW : 0;
+    return 0;
+}
+
 static int scan_exact(const parsum_scan *scan, void *prefix, const void *data, size_t n, int type,
                       void *result)
 {
     double wide[SCAN_LEAF];
     const double *v = data;
+    int flags;
+    if (scan->element == PARSUM_FLOAT16 && type == PARSUM_FLOAT16 && n &&
+        !scan_halves(prefix, data, n, result, &flags))
+        return flags;
     if (scan->element != PARSUM_FLOAT64) {
         kernels_of(scan->element)->widen(data, n, wide);
         v = wide;

@@ -162,7 +162,14 @@ static int prefixes_fast(const parsum_scan *scan, const void *start, const void 
                          int type, void *result, void *total)
 {
     double buffer[SCAN_LEAF], sums[SCAN_LEAF];
-    const double *v = doubles_of(scan, data, n, buffer), before = *(const double *)start;
+    const double before = *(const double *)start;
+    if (scan->element == PARSUM_FLOAT16 && type == PARSUM_FLOAT16 && fabs(before) <= 0x1p25) {
+        int64_t large = 0;
+        *(double *)total = parsum_kernels()->scan.halves(before, data, n, result, &large);
+        if (isfinite(*(double *)total))
+            return large ? PARSUM_OVERFLOW : 0;
+    }
+    const double *v = doubles_of(scan, data, n, buffer);
     double *out = type == PARSUM_FLOAT64 ? result : sums;
     int special, flags = 0;
     *(double *)total = parsum_kernels()->scan.fast(before, v, n, out, &special);

@@ -353,3 +353,63 @@ def test_prefixes_that_overflow():
             parallel_cumprod(np.array([2**62, 4]))
     with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
         parallel_cumsum(np.array([np.inf, -np.inf]))
+
+
+def half_cases():
+    """Lines of float16, and of what the short way through doubles is to notice."""
+    rng = np.random.default_rng(24)
+    for n in (1, 7, 8, 9, 63, 511, 512, 513, 1023, 1536, 5000):
+        plain = rng.standard_normal(n).astype(np.float16)
+        yield "plain", plain
+        yield (
+            "any bits",
+            rng.integers(0, 0x7C00, n).astype(np.uint16).view(np.float16)
+            * (rng.choice(np.array([-1, 1], np.float16), n)),
+        )
+        yield "subnormal", rng.integers(0, 1 << 11, n).astype(np.uint16).view(np.float16)
+        yield "zeros", np.full(n, -0.0, np.float16)
+        begun = np.full(n, -0.0, np.float16)
+        begun[n // 2 :] = plain[n // 2 :]
+        yield "begins late", begun
+        # Sums beyond 2^25, and back: twice the short way ends and begins again.
+        there = np.full(n, 65504, np.float16)
+        yield "large", there
+        yield "there and back", np.concatenate([there, -there, plain, -there, there, plain])
+    for special in (np.nan, np.inf, -np.inf):
+        for at in (0, 3, 511, 512, 1030):
+            line = rng.standard_normal(1100).astype(np.float16)
+            line[at] = special
+            yield f"{special} at {at}", line
+            yield f"{special} after -0.0", np.concatenate([np.full(9, -0.0, np.float16), line])
+    both = rng.standard_normal(1100).astype(np.float16)
+    both[[100, 700]] = np.inf, -np.inf
+    yield "inf, then -inf", both
+
+
+@pytest.mark.parametrize("method", ["exact", "fast"])
+def test_halves(method):
+    """Sums of float16 are integers of 2^-24: NumPy's prefixes of int64 are the exact ones."""
+    for name, line in half_cases():
+        wide = line.astype(np.float64)
+        finite = np.isfinite(line)
+        units = np.cumsum(np.where(finite, wide, 0) * 2.0**24, dtype=np.int64)
+        assert np.abs(units).max() < 1 << 53, name
+        with np.errstate(all="ignore"):
+            expected = (units * 2.0**-24).astype(np.float16)
+            specials = np.cumsum(np.where(finite, 0, wide))
+        over = np.isinf(expected)[: int(np.argmin(finite)) if not finite.all() else line.size].any()
+        expected[specials != 0] = specials[specials != 0]
+        alone = np.logical_and.accumulate(line.view(np.uint16) == 0x8000)
+        expected[alone] = -0.0
+        outcomes = [outcome(parallel_cumsum, line, method=method)]
+        for workers, block, seed in ((1, 1024, 0), (3, 1024, 1), (4, 64, 2)):
+            with scheduled_scans(workers, block, seed):
+                outcomes.append(outcome(parallel_cumsum, line, method=method))
+        for actual in outcomes:
+            assert_same_bits(actual.value, expected, f"{name} {line.size}")
+        with warnings.catch_warnings(), np.errstate(all="ignore", over="raise"):
+            if over:
+                with pytest.raises(FloatingPointError, match="overflow"):
+                    parallel_cumsum(line, method=method)
+            else:
+                parallel_cumsum(line, method=method)
