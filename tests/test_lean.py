@@ -117,7 +117,7 @@ def reporting(function_, *args, **kwargs):
         warnings.simplefilter("always")
         try:
             function_(*args, **kwargs)
-        except ValueError as error:
+        except (ValueError, TypeError, ZeroDivisionError) as error:
             return str(error)
     try:
         with np.errstate(all="raise"), warnings.catch_warnings():
@@ -168,6 +168,25 @@ def test_same_bits_of_two(name, char):
             for method in ("exact", "fast"):
                 note = f"{name} {char} {n} {k} {method}"
                 check(function(name), (a, b), {"method": method}, note)
+
+
+@pytest.mark.parametrize("char", NUMBERS)
+def test_two_without_lean_path(char):
+    """What LeanPair does not take, but one call does: weights, other layouts, `out`."""
+    for n in (1, 2, 9, 65, 513, 1000):
+        pairs = zip(arrays(char, 2 * n, 7), arrays(char, 2 * n, 8), strict=True)
+        for k, (a, b) in enumerate(pairs):
+            for method in ("exact", "fast"):
+                kwargs = {"method": method}
+                note = f"{char} {n} {k} {method}"
+                for one, other in ((a[:n], b[n:]), (a[::2], b[::2]), (a[::-2], b[:n])):
+                    weights = {"weights": other, **kwargs}
+                    check(parsum.parallel_weighted_mean, (one,), weights, note)
+                    check(parsum.parallel_vdot, (one, other), kwargs, note)
+                    for out in (np.zeros((), char), np.zeros((), "G")):
+                        check(parsum.parallel_dot, (one, other), {"out": out, **kwargs}, note)
+                table = (a.reshape(2, n), b.reshape(2, n)[::-1])
+                check(parsum.parallel_vdot, table, kwargs, note)
 
 
 @pytest.mark.parametrize(

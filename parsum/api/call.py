@@ -37,6 +37,7 @@ from parsum.reduction import (
     find,
     reduce_axis,
     reduce_small,
+    reduce_two,
     type_of,
 )
 
@@ -472,6 +473,19 @@ def reduce_pairs(
         raise TypeError(
             f"a and b must have a common dtype that {row} takes, got {a.dtype} and {b.dtype}"
         )
+    if (
+        mask is None
+        and len(axes) == a.ndim
+        and a.nbytes <= SMALL_BYTES
+        and element == other == type_of(kernel_dtype)
+        and a.dtype.isnative
+        and b.dtype.isnative
+        and result.dtype.isnative
+        and not options.progress
+    ):
+        flags = _pair_at_once(reduction, a, b, to, result)
+        if flags is not None:
+            return flags
     plan = Plan(a, axes, result, b, None, mask)
     view = View(
         plan.addresses,
@@ -495,6 +509,20 @@ def reduce_pairs(
         options.executor,
         options.progress,
     )
+
+
+def _pair_at_once(reduction: Reduction, a: Array, b: Array, to: int, result: Array) -> int | None:
+    """Reduce two small arrays of one shape to one result by one C call; None if it cannot be."""
+    data: tuple[Any, Any]
+    in_order = a.flags.c_contiguous and b.flags.c_contiguous
+    if a.nbytes <= COPY_BYTES and (in_order or not reduction.ordered):
+        data = a.tobytes(), b.tobytes()
+    elif in_order:
+        data = buffer_of(a), buffer_of(b)
+    else:
+        return None
+    flags: int = reduce_two(reduction.row, 0.0, *data, a.size, to, buffer_of(result))
+    return flags if flags >= 0 else None
 
 
 def _kernel_dtype(dtype: DType, result: DType) -> DType:
