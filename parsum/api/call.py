@@ -136,6 +136,7 @@ def reduce(
     values goes; they broadcast to the shape with ``keepdims``, and the first value is the result.
     Public functions call this themselves, so that warnings point at their callers.
     """
+    array, mask = (a, None) if type(a) is np.ndarray else as_array(a)
     if (
         out is None
         and initial is NO_VALUE
@@ -143,17 +144,17 @@ def reduce(
         and presets is None
         and (type(axis) is int or axis is None)
         and (keepdims is False or keepdims is True)
-        and type(a) is np.ndarray
+        and mask is None
+        and not isinstance(a, np.ma.MaskedArray)
     ):
         given = _reduce_at_once(
-            operation, a, axis, result_dtype, keepdims, options, skip_nan, parameter, values
+            operation, array, axis, result_dtype, keepdims, options, skip_nan, parameter, values
         )
         if given is not None:
             result, flags = given
             if flags:
                 _tell(operation, flags, result.dtype, False)
             return result if result.ndim else result[()]
-    array, mask = as_array(a)
     check_dtype(array.dtype, "a", operation.kinds)
     check_out_type(out)
     dtype: DType = result_dtype(array.dtype)
