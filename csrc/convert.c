@@ -318,6 +318,49 @@ int parsum_has_nan(int type, const char *data, size_t n)
     }
 }
 
+#define MARK(TYPE, IS_MISSING)                                                                     \
+    {                                                                                              \
+        TYPE v;                                                                                    \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            memcpy(&v, data + i * sizeof v, sizeof v);                                             \
+            marks[i] |= IS_MISSING;                                                                \
+        }                                                                                          \
+        return;                                                                                    \
+    }
+#define MARK_PAIR(TYPE)                                                                            \
+    {                                                                                              \
+        TYPE v[2];                                                                                 \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            memcpy(v, data + i * sizeof v, sizeof v);                                              \
+            marks[i] |= (v[0] != v[0]) | (v[1] != v[1]);                                           \
+        }                                                                                          \
+        return;                                                                                    \
+    }
+
+void parsum_mark_nan(int type, const char *data, size_t n, uint8_t *marks)
+{
+    switch (type) {
+    case PARSUM_FLOAT16:
+        MARK(uint16_t, (v & 0x7fff) > 0x7c00)
+    case PARSUM_FLOAT32:
+        MARK(float, v != v)
+    case PARSUM_FLOAT64:
+        MARK(double, v != v)
+    case PARSUM_TIME:
+        MARK(int64_t, v == INT64_MIN)
+    case PARSUM_COMPLEX64:
+        MARK_PAIR(float)
+    case PARSUM_COMPLEX128:
+        MARK_PAIR(double)
+    case PARSUM_LONGDOUBLE:
+        MARK(long double, v != v)
+    case PARSUM_CLONGDOUBLE:
+        MARK_PAIR(long double)
+    default:
+        return;
+    }
+}
+
 static size_t drop_long(const char *data, size_t n, int parts, char *out)
 {
     const size_t size = (size_t)parts * sizeof(long double);

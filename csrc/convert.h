@@ -24,8 +24,10 @@ void parsum_convert(int from, int to, const char *data, size_t n, char *out);
 size_t parsum_pick(char *out, const char *data, size_t n, size_t size, const uint8_t *where,
                    ptrdiff_t where_stride, const uint8_t *mask, ptrdiff_t mask_stride);
 /* Whether an aligned run has a NaN (either part of a complex number) or a NaT, and a copy without
- * them, which may be in place. Types that have none have none. */
+ * them, which may be in place. Types that have none have none. Or marks[i] is set where element i
+ * is one. */
 int parsum_has_nan(int type, const char *data, size_t n);
+void parsum_mark_nan(int type, const char *data, size_t n, uint8_t *marks);
 size_t parsum_drop_nan(int type, const char *data, size_t n, char *out);
 
 #endif

@@ -94,14 +94,14 @@ INLINE void peel_fold(const vec_f64 *all, const vec_i64 *floor_bits, const vec_i
     *high = sum;
 }
 
-INLINE void fold_group(const double *p, const int peels, const int absolute, const vec_i64 *floors,
+INLINE void fold_group(const double *p, const int peels, const int taken, const vec_i64 *floors,
                        const vec_i64 *largest, vec_f64 *high, vec_f64 *low, vec_i64 *seen)
 {
 #pragma GCC unroll 4
     for (int j = 0; j < ACCUMULATORS; j++) {
         vec_f64 v;
         load_f64(&v, p + j * LANES);
-        take_magnitude(&v, absolute);
+        take_as(&v, taken);
         if (peels)
             peel_fold(&v, floors, largest, &high[j], &low[j], seen);
         else
@@ -111,9 +111,8 @@ INLINE void fold_group(const double *p, const int peels, const int absolute, con
 
 /* Both kinds of block. Peels or not, the sums are added unless `seen` says that an element was
  * outside; returns what was seen, the largest of it if peeling, else all bits of it. */
-INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels,
-                          const int absolute, int64_t largest_bits, unsigned columns, int64_t *hi,
-                          int64_t *lo)
+INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels, const int taken,
+                          int64_t largest_bits, unsigned columns, int64_t *hi, int64_t *lo)
 {
     const int64_t floor_bits = window_floor(window);
     const vec_i64 floors = floor_bits - (vec_i64){0};
@@ -128,11 +127,11 @@ INLINE int64_t fold_block(const double *p, size_t n, int window, const int peels
     }
     size_t i = 0;
     for (; i + GROUP <= n; i += GROUP)
-        fold_group(p + i, peels, absolute, &floors, &largest, high, low, &seen);
+        fold_group(p + i, peels, taken, &floors, &largest, high, low, &seen);
     if (i < n) {
         double tail[GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_group(tail, peels, absolute, &floors, &largest, high, low, &seen);
+        fold_group(tail, peels, taken, &floors, &largest, high, low, &seen);
     }
     int64_t result = 0;
     for (int l = 0; l < LANES; l++)
@@ -158,6 +157,13 @@ static int window_block_abs_f64(const void *data, size_t n, int window, unsigned
                                 int64_t *hi, int64_t *lo)
 {
     return (fold_block(data, n, window, 0, 1, 0, columns, hi, lo) & WINDOW_OUTSIDE) != 0;
+}
+
+static int window_block_nan_f64(const void *data, size_t n, int window, unsigned columns,
+                                int64_t *hi, int64_t *lo)
+{
+    return (fold_block(data, n, window, 0, TAKEN_UNLESS_NAN, 0, columns, hi, lo) &
+            WINDOW_OUTSIDE) != 0;
 }
 
 static int64_t peel(const double *p, size_t n, int window, int64_t largest, unsigned columns,
@@ -223,25 +229,27 @@ INLINE void narrow_sums(const vec_f64 *high, const vec_f64 *start, unsigned colu
     sum_interleaved(sums, columns, hi);
 }
 
-INLINE void fold_f32(const float *p, const int absolute, vec_f64 *high, vec_u32 *largest,
+INLINE void fold_f32(const float *p, const int taken, vec_f64 *high, vec_u32 *largest,
                      vec_u32 *least)
 {
     for (int j = 0; j < NARROW_ACCUMULATORS; j++) {
         vec_f64 v;
         load_f32(&v, p + j * LANES);
-        take_magnitude(&v, absolute);
+        take_as(&v, taken);
         high[j] += v;
     }
     for (int j = 0; j < NARROW_ACCUMULATORS / 2; j++) {
         vec_u32 bits;
         memcpy(&bits, p + 2 * j * LANES, sizeof bits);
         bits &= 0x7fffffff;
+        if (taken == TAKEN_UNLESS_NAN)
+            bits &= (vec_u32)(bits <= 0x7f800000);
         take_bounds(&bits, largest, least);
     }
 }
 
-INLINE int fold_block_f32(const float *p, size_t n, int window, const int absolute,
-                          unsigned columns, int64_t *hi)
+INLINE int fold_block_f32(const float *p, size_t n, int window, const int taken, unsigned columns,
+                          int64_t *hi)
 {
     /* float32 exponents of the floor and of the bound, biased */
     const int floor_exponent = window + 13 + 127, bound_exponent = window + 35 + 127;
@@ -254,11 +262,11 @@ INLINE int fold_block_f32(const float *p, size_t n, int window, const int absolu
         high[j] = start;
     size_t i = 0;
     for (; i + NARROW_GROUP <= n; i += NARROW_GROUP)
-        fold_f32(p + i, absolute, high, &largest, &least);
+        fold_f32(p + i, taken, high, &largest, &least);
     if (i < n) {
         float tail[NARROW_GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_f32(tail, absolute, high, &largest, &least);
+        fold_f32(tail, taken, high, &largest, &least);
     }
     uint32_t all_largest = 0, all_least = UINT32_MAX;
     for (int l = 0; l < 2 * LANES; l++) {
@@ -272,24 +280,31 @@ INLINE int fold_block_f32(const float *p, size_t n, int window, const int absolu
     return 0;
 }
 
-INLINE void fold_f16(const uint16_t *p, const int absolute, vec_f64 *high, vec_u16 *special)
+INLINE void fold_f16(const uint16_t *p, const int taken, vec_f64 *high, vec_u16 *special)
 {
     for (int j = 0; j < NARROW_ACCUMULATORS; j++) {
         vec_f64 v;
         load_f16(&v, p + j * LANES);
-        take_magnitude(&v, absolute);
+#if !defined(PARSUM_HAVE_F16C)
+        /* NaN and infinity come out from 2^16 up; of infinity `special` tells. */
+        if (taken == TAKEN_UNLESS_NAN)
+            v = (vec_f64)((vec_i64)v & (vec_i64)(v < 0x1p16) & (vec_i64)(v > -0x1p16));
+#endif
+        take_as(&v, taken);
         high[j] += v;
     }
     for (int j = 0; j < NARROW_ACCUMULATORS / 4; j++) {
         vec_u16 bits;
         memcpy(&bits, p + 4 * j * LANES, sizeof bits);
+        if (taken == TAKEN_UNLESS_NAN)
+            bits &= (vec_u16)((bits & 0x7fff) <= 0x7c00);
         *special |= (bits & 0x7c00) + 0x0400; /* an exponent of ones carries into bit 15 */
     }
 }
 
 #define F16_WINDOW (-14)
 
-INLINE int fold_block_f16(const uint16_t *p, size_t n, int window, const int absolute,
+INLINE int fold_block_f16(const uint16_t *p, size_t n, int window, const int taken,
                           unsigned columns, int64_t *hi)
 {
     if (window != F16_WINDOW)
@@ -301,11 +316,11 @@ INLINE int fold_block_f16(const uint16_t *p, size_t n, int window, const int abs
         high[j] = start;
     size_t i = 0;
     for (; i + NARROW_GROUP <= n; i += NARROW_GROUP)
-        fold_f16(p + i, absolute, high, &special);
+        fold_f16(p + i, taken, high, &special);
     if (i < n) {
         uint16_t tail[NARROW_GROUP] = {0};
         memcpy(tail, p + i, (n - i) * sizeof *p);
-        fold_f16(tail, absolute, high, &special);
+        fold_f16(tail, taken, high, &special);
     }
     uint16_t any = 0;
     for (int l = 0; l < 4 * LANES; l++)
@@ -327,6 +342,8 @@ INLINE int fold_block_f16(const uint16_t *p, size_t n, int window, const int abs
 
 NARROW_BLOCK(window_block_f32, f32, 0)
 NARROW_BLOCK(window_block_abs_f32, f32, 1)
+NARROW_BLOCK(window_block_nan_f32, f32, TAKEN_UNLESS_NAN)
+NARROW_BLOCK(window_block_nan_f16, f16, TAKEN_UNLESS_NAN)
 NARROW_BLOCK(window_block_f16, f16, 0)
 NARROW_BLOCK(window_block_abs_f16, f16, 1)
 

@@ -21,10 +21,10 @@ INLINE void NAME(load_any)(vec_f64 *out, const ELEMENT *p)
 }
 
 /* The same or their magnitudes. */
-INLINE void NAME(load_value)(vec_f64 *out, const ELEMENT *p, const int absolute)
+INLINE void NAME(load_value)(vec_f64 *out, const ELEMENT *p, const int taken)
 {
     NAME(load_any)(out, p);
-    take_magnitude(out, absolute);
+    take_as(out, taken);
 }
 
 static void NAME(widen)(const void *data, size_t n, double *out)
@@ -47,32 +47,31 @@ static void NAME(column_maxima)(const void *data, size_t rows, ptrdiff_t row_str
             NAME(load_any)(&v, p + j);
             vec_i64 bits = (vec_i64)v & INT64_MAX, old;
             memcpy(&old, maxima + j, sizeof old);
-            vec_i64 more = bits > old;
+            vec_i64 more = (bits > old) & (bits <= (int64_t)INFINITY_BITS);
             old = (bits & more) | (old & ~more);
             memcpy(maxima + j, &old, sizeof old);
         }
         for (; j < columns; j++) {
             int64_t bits = (int64_t)(bits_of(WIDEN(p + j)) & INT64_MAX);
-            maxima[j] = bits > maxima[j] ? bits : maxima[j];
+            maxima[j] = bits > maxima[j] && bits <= (int64_t)INFINITY_BITS ? bits : maxima[j];
         }
     }
 }
 
 /* Rows of one vector of columns. */
-INLINE void NAME(fold_vector)(const char *p, const int rows, ptrdiff_t row_stride,
-                              const int absolute, const vec_i64 *floors, vec_f64 *high,
-                              vec_f64 *low, vec_i64 *outside)
+INLINE void NAME(fold_vector)(const char *p, const int rows, ptrdiff_t row_stride, const int taken,
+                              const vec_i64 *floors, vec_f64 *high, vec_f64 *low, vec_i64 *outside)
 {
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++) {
         vec_f64 v;
-        NAME(load_value)(&v, (const ELEMENT *)(p + r * row_stride), absolute);
+        NAME(load_value)(&v, (const ELEMENT *)(p + r * row_stride), taken);
         fold(&v, floors, high, low, outside);
     }
 }
 
 INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stride, size_t columns,
-                            const int absolute, const int64_t *floors, double *high, double *low,
+                            const int taken, const int64_t *floors, double *high, double *low,
                             int64_t *outside)
 {
     size_t j = 0;
@@ -83,7 +82,7 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
         memcpy(&l, low + j, sizeof l);
         memcpy(&f, floors + j, sizeof f);
         memcpy(&o, outside + j, sizeof o);
-        NAME(fold_vector)(data + j * sizeof(ELEMENT), rows, row_stride, absolute, &f, &h, &l, &o);
+        NAME(fold_vector)(data + j * sizeof(ELEMENT), rows, row_stride, taken, &f, &h, &l, &o);
         memcpy(high + j, &h, sizeof h);
         memcpy(low + j, &l, sizeof l);
         memcpy(outside + j, &o, sizeof o);
@@ -97,8 +96,7 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
         memcpy(&l, low + first, sizeof l);
         memcpy(&f, floors + first, sizeof f);
         memcpy(&o, outside + first, sizeof o);
-        NAME(fold_vector)(data + first * sizeof(ELEMENT), rows, row_stride, absolute, &f, &h, &l,
-                          &o);
+        NAME(fold_vector)(data + first * sizeof(ELEMENT), rows, row_stride, taken, &f, &h, &l, &o);
         memcpy(high + j, (double *)&h + old, kept * sizeof *high);
         memcpy(low + j, (double *)&l + old, kept * sizeof *low);
         memcpy(outside + j, (int64_t *)&o + old, kept * sizeof *outside);
@@ -109,7 +107,10 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
         int64_t bits = outside[j];
         for (int r = 0; r < rows; r++) {
             double v = WIDEN((const ELEMENT *)(data + r * row_stride) + j);
-            v = absolute ? double_of(bits_of(v) & INT64_MAX) : v;
+            if (taken == TAKEN_ABSOLUTE)
+                v = double_of(bits_of(v) & INT64_MAX);
+            if (taken == TAKEN_UNLESS_NAN && v != v)
+                v = 0;
             sum = accumulator + v;
             rests += v - (sum - accumulator);
             accumulator = sum;
@@ -122,8 +123,8 @@ INLINE void NAME(fold_rows)(const char *data, const int rows, ptrdiff_t row_stri
 }
 
 INLINE void NAME(fold_all_rows)(const char *p, size_t rows, ptrdiff_t row_stride, size_t columns,
-                                const int absolute, const int64_t *floors, double *high,
-                                double *low, int64_t *outside)
+                                const int taken, const int64_t *floors, double *high, double *low,
+                                int64_t *outside)
 {
     /* The hardware's prefetching follows several streams in pages of their own, but loses its way
      * when reads of one page jump from row to row. So short rows are not taken in with their
@@ -133,11 +134,11 @@ INLINE void NAME(fold_all_rows)(const char *p, size_t rows, ptrdiff_t row_stride
     const ptrdiff_t apart = is_short ? (ptrdiff_t)steps * row_stride : row_stride;
     const ptrdiff_t next = is_short ? row_stride : ROWS_AT_ONCE * row_stride;
     for (size_t k = 0; k < steps; k++)
-        NAME(fold_rows)(p + (ptrdiff_t)k * next, ROWS_AT_ONCE, apart, columns, absolute, floors,
-                        high, low, outside);
+        NAME(fold_rows)(p + (ptrdiff_t)k * next, ROWS_AT_ONCE, apart, columns, taken, floors, high,
+                        low, outside);
     p += (ptrdiff_t)(steps * ROWS_AT_ONCE) * row_stride;
     for (size_t k = steps * ROWS_AT_ONCE; k < rows; k++, p += row_stride)
-        NAME(fold_rows)(p, 1, row_stride, columns, absolute, floors, high, low, outside);
+        NAME(fold_rows)(p, 1, row_stride, columns, taken, floors, high, low, outside);
 }
 
 static void NAME(fold_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
@@ -153,10 +154,18 @@ static void NAME(fold_columns_abs)(const void *data, size_t rows, ptrdiff_t row_
     NAME(fold_all_rows)(data, rows, row_stride, columns, 1, floors, high, low, outside);
 }
 
+static void NAME(fold_columns_nan)(const void *data, size_t rows, ptrdiff_t row_stride,
+                                   size_t columns, const int64_t *floors, double *high, double *low,
+                                   int64_t *outside)
+{
+    NAME(fold_all_rows)(data, rows, row_stride, columns, TAKEN_UNLESS_NAN, floors, high, low,
+                        outside);
+}
+
 /* A vector of columns, from beginning to end in registers. */
-INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride,
-                                const int absolute, double *sums, double *highs, double *lows,
-                                int64_t *outside, vec_i64 *bad)
+INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride, const int taken,
+                                double *sums, double *highs, double *lows, int64_t *outside,
+                                vec_i64 *bad)
 {
     vec_i64 most = {0}, floors, out = {0};
     vec_f64 high, low, high_start, low_start, v;
@@ -164,9 +173,9 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
     if (rows <= 2) {
         /* IEEE addition itself: the exact sum of two, rounded once. */
         vec_f64 first, second = {0};
-        NAME(load_value)(&first, (const ELEMENT *)p, absolute);
+        NAME(load_value)(&first, (const ELEMENT *)p, taken);
         if (rows == 2)
-            NAME(load_value)(&second, (const ELEMENT *)(p + row_stride), absolute);
+            NAME(load_value)(&second, (const ELEMENT *)(p + row_stride), taken);
         const vec_f64 sum = first + second;
         out = (vec_i64)(((vec_i64)sum & INT64_MAX) >= (int64_t)INFINITY_BITS);
         *bad |= out | (vec_i64)(sum == 0);
@@ -177,7 +186,7 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
         return;
     }
     for (size_t r = 0; r < rows; r++, q += row_stride) {
-        NAME(load_any)(&v, (const ELEMENT *)q);
+        NAME(load_value)(&v, (const ELEMENT *)q, taken);
         const vec_i64 bits = (vec_i64)v & INT64_MAX, more = bits > most;
         most = (bits & more) | (most & ~more);
     }
@@ -187,7 +196,7 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
     low = low_start;
     q = p;
     for (size_t r = 0; r < rows; r++, q += row_stride) {
-        NAME(load_value)(&v, (const ELEMENT *)q, absolute);
+        NAME(load_value)(&v, (const ELEMENT *)q, taken);
         fold(&v, &floors, &high, &low, &out);
     }
     high -= high_start;
@@ -204,7 +213,7 @@ INLINE void NAME(reduce_vector)(const char *p, size_t rows, ptrdiff_t row_stride
 #define SAMPLE_ROWS 8 /* rows that a taller column's window is chosen from */
 
 INLINE int NAME(reduce_all_columns)(const char *p, size_t rows, ptrdiff_t row_stride,
-                                    size_t columns, const int absolute, double *sums, double *highs,
+                                    size_t columns, const int taken, double *sums, double *highs,
                                     double *lows, int64_t *outside)
 {
     const size_t size = sizeof(ELEMENT);
@@ -218,8 +227,8 @@ INLINE int NAME(reduce_all_columns)(const char *p, size_t rows, ptrdiff_t row_st
         memset(padded, 0, rows * LANES * size);
         for (size_t r = 0; r < rows; r++)
             memcpy(padded + r * LANES, p + (ptrdiff_t)r * row_stride, columns * size);
-        NAME(reduce_vector)((const char *)padded, rows, (ptrdiff_t)(LANES * size), absolute, sum,
-                            high, low, out, &bad);
+        NAME(reduce_vector)((const char *)padded, rows, (ptrdiff_t)(LANES * size), taken, sum, high,
+                            low, out, &bad);
         memcpy(sums, sum, columns * sizeof *sums);
         memcpy(highs, high, columns * sizeof *highs);
         memcpy(lows, low, columns * sizeof *lows);
@@ -229,10 +238,10 @@ INLINE int NAME(reduce_all_columns)(const char *p, size_t rows, ptrdiff_t row_st
     if (rows <= FEW_ROWS) {
         size_t j = 0;
         for (; j + LANES <= columns; j += LANES)
-            NAME(reduce_vector)(p + j * size, rows, row_stride, absolute, sums + j, highs + j,
+            NAME(reduce_vector)(p + j * size, rows, row_stride, taken, sums + j, highs + j,
                                 lows + j, outside + j, &bad);
         j = columns - LANES; /* the last vector may do some again */
-        NAME(reduce_vector)(p + j * size, rows, row_stride, absolute, sums + j, highs + j, lows + j,
+        NAME(reduce_vector)(p + j * size, rows, row_stride, taken, sums + j, highs + j, lows + j,
                             outside + j, &bad);
         for (int l = 0; l < LANES; l++)
             any |= bad[l] & (WINDOW_OUTSIDE);
@@ -260,8 +269,10 @@ INLINE int NAME(reduce_all_columns)(const char *p, size_t rows, ptrdiff_t row_st
         memcpy(lows + j, starts[1], count * sizeof *lows);
         memset(outside + j, 0, count * sizeof *outside);
     }
-    (absolute ? NAME(fold_columns_abs) : NAME(fold_columns))(p, rows, row_stride, columns, floors,
-                                                             highs, lows, outside);
+    (taken == TAKEN_ABSOLUTE ? NAME(fold_columns_abs)
+     : taken == TAKEN_UNLESS_NAN
+         ? NAME(fold_columns_nan)
+         : NAME(fold_columns))(p, rows, row_stride, columns, floors, highs, lows, outside);
     for (size_t j = 0; j < columns; j++) {
         highs[j] -= window_high(floors[j]);
         lows[j] -= window_low(floors[j]);
@@ -284,11 +295,19 @@ static int NAME(reduce_columns_abs)(const void *data, size_t rows, ptrdiff_t row
     return NAME(reduce_all_columns)(data, rows, row_stride, columns, 1, sums, highs, lows, outside);
 }
 
+static int NAME(reduce_columns_nan)(const void *data, size_t rows, ptrdiff_t row_stride,
+                                    size_t columns, double *sums, double *highs, double *lows,
+                                    int64_t *outside)
+{
+    return NAME(reduce_all_columns)(data, rows, row_stride, columns, TAKEN_UNLESS_NAN, sums, highs,
+                                    lows, outside);
+}
+
 /* Rows, `count` accumulators each. The sums of all lanes are exact as doubles: with N <= 2^11
  * elements the high ones end below 2^(w+43), 2^53 units of 2^(w-10), and the low ones below 2^w,
  * 2^52 units of 2^(w-52). */
 INLINE int NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stride, size_t n,
-                                  int window, const int absolute, const int count, double *sums,
+                                  int window, const int taken, const int count, double *sums,
                                   double *highs, double *lows, int64_t *outside)
 {
     const vec_i64 floors = window_floor(window) - (vec_i64){0};
@@ -314,23 +333,23 @@ INLINE int NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stri
         for (; i + (size_t)count * LANES <= whole; i += (size_t)count * LANES) {
 #pragma GCC unroll 4
             for (int k = 0; k < count; k++) {
-                NAME(load_value)(&v, q + i + k * LANES, absolute);
+                NAME(load_value)(&v, q + i + k * LANES, taken);
                 fold(&v, &floors, &high[k], &low[k], &out);
             }
         }
         for (; i < whole; i += LANES) {
-            NAME(load_value)(&v, q + i, absolute);
+            NAME(load_value)(&v, q + i, taken);
             fold(&v, &floors, &high[0], &low[0], &out);
         }
         if (tail) {
             if (packed && (const char *)(q + i + LANES) <= end) {
-                NAME(load_value)(&v, q + i, absolute);
+                NAME(load_value)(&v, q + i, taken);
                 v = (vec_f64)((vec_i64)v & in_tail);
             } else {
                 ELEMENT padded[LANES] = {0};
                 for (size_t l = 0; l < tail; l++)
                     padded[l] = q[i + l];
-                NAME(load_value)(&v, padded, absolute);
+                NAME(load_value)(&v, padded, taken);
             }
             fold(&v, &floors, &high[0], &low[0], &out);
         }
@@ -352,13 +371,13 @@ INLINE int NAME(reduce_some_rows)(const char *p, size_t rows, ptrdiff_t row_stri
 }
 
 INLINE int NAME(reduce_all_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
-                                 int window, const int absolute, double *sums, double *highs,
+                                 int window, const int taken, double *sums, double *highs,
                                  double *lows, int64_t *outside)
 {
     if (n < 2 * GROUP)
-        return NAME(reduce_some_rows)(data, rows, row_stride, n, window, absolute, 1, sums, highs,
+        return NAME(reduce_some_rows)(data, rows, row_stride, n, window, taken, 1, sums, highs,
                                       lows, outside);
-    return NAME(reduce_some_rows)(data, rows, row_stride, n, window, absolute, ACCUMULATORS, sums,
+    return NAME(reduce_some_rows)(data, rows, row_stride, n, window, taken, ACCUMULATORS, sums,
                                   highs, lows, outside);
 }
 
@@ -374,6 +393,14 @@ static int NAME(reduce_rows_abs)(const void *data, size_t rows, ptrdiff_t row_st
                                  int64_t *outside)
 {
     return NAME(reduce_all_rows)(data, rows, row_stride, n, window, 1, sums, highs, lows, outside);
+}
+
+static int NAME(reduce_rows_nan)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
+                                 int window, double *sums, double *highs, double *lows,
+                                 int64_t *outside)
+{
+    return NAME(reduce_all_rows)(data, rows, row_stride, n, window, TAKEN_UNLESS_NAN, sums, highs,
+                                 lows, outside);
 }
 
 /* The pairwise tree over a leaf's lanes, for every column. */

@@ -172,6 +172,17 @@ INLINE void columns_words(const char *p, size_t rows, ptrdiff_t row_stride, size
                           uint64_t bias, int64_t *low, int64_t *high)
 {
     const size_t all = rows;
+    for (; rows >= 4; rows -= 4, p += 4 * row_stride) {
+        const uint64_t *a = (const uint64_t *)p, *b = (const uint64_t *)(p + row_stride);
+        const uint64_t *c = (const uint64_t *)(p + 2 * row_stride);
+        const uint64_t *d = (const uint64_t *)(p + 3 * row_stride);
+        for (size_t j = 0; j < columns; j++) {
+            const uint64_t v[4] = {a[j] ^ bias, b[j] ^ bias, c[j] ^ bias, d[j] ^ bias};
+            low[j] += (int64_t)((v[0] & 0xffffffff) + (v[1] & 0xffffffff) + (v[2] & 0xffffffff) +
+                                (v[3] & 0xffffffff));
+            high[j] += (int64_t)((v[0] >> 32) + (v[1] >> 32) + (v[2] >> 32) + (v[3] >> 32));
+        }
+    }
     for (; rows; rows--, p += row_stride) {
         const uint64_t *q = (const uint64_t *)p;
         for (size_t j = 0; j < columns; j++) {

@@ -1,5 +1,5 @@
-/* Exact sums of products of integers: dot products, and the variances, deviations and 2-norms of
- * integers and bools. */
+/* Exact sums of products of integers: dot products, weighted means, and the variances, deviations
+ * and 2-norms of integers and bools. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "moments.h"
 #include "rational.h"
 #include "reductions.h"
+#include "weighted.h"
 
 /* Two's complement, the least significant word first: 2^63 products of 64-bit integers are below
  * 2^191. */
@@ -63,18 +64,19 @@ static void take_run(const integer_type *type, const char *a, const char *b, siz
                      ptrdiff_t a_stride, ptrdiff_t b_stride, wide_integer *sum, int128 *total)
 {
     uint64_t x[BLOCK], y[BLOCK];
+    const int same = a == b && a_stride == b_stride;
     while (n) {
         const size_t count = n < BLOCK ? n : BLOCK;
         const char *p = packed(a, count, a_stride, type->size, x);
-        const char *q = a == b ? p : packed(b, count, b_stride, type->size, y);
+        const char *q = same ? p : packed(b, count, b_stride, type->size, y);
         type->products->dot(p, q, count, sum->word);
         if (total) {
             int64_t low = 0, high = 0;
             type->sums->sum(p, count, &low, &high);
             *total += joined(low, high);
         }
-        b = a == b ? a + (ptrdiff_t)count * a_stride : b + (ptrdiff_t)count * b_stride;
         a += (ptrdiff_t)count * a_stride;
+        b += (ptrdiff_t)count * b_stride;
         n -= count;
     }
 }
@@ -204,6 +206,17 @@ FINISH(std_about, MOMENTS_ABOUT | MOMENTS_ROOT)
 FINISH(nanvar_about, MOMENTS_ABOUT | MOMENTS_NUMBER)
 FINISH(nanstd_about, MOMENTS_ABOUT | MOMENTS_NUMBER | MOMENTS_ROOT)
 
+/* Of weighted elements, the squares are their products with the weights, and the sum is that of the
+ * weights. */
+static int finish_weighted_mean(const void *state, int type, void *result)
+{
+    const integer_moments *moments = state;
+    big products, weights;
+    exact_value(&moments->squares, &products);
+    big_from_int128(sum_of(moments), 0, &weights);
+    return parsum_finish_weighted(&products, &weights, type, result);
+}
+
 static int finish_norm(const void *state, int type, void *result)
 {
     const wide_integer *sum = state;
@@ -249,29 +262,41 @@ static int finish_norm(const void *state, int type, void *result)
     {                                                                                              \
         accumulate_dot_columns_##NAME(states, data, data, rows, row_stride, row_stride, columns);  \
     }                                                                                              \
-    static void accumulate_moments_##NAME(void *state, const void *data, size_t n,                 \
-                                          ptrdiff_t stride)                                        \
+    static void accumulate_weighted_##NAME(void *state, const void *a, const void *b, size_t n,    \
+                                           ptrdiff_t a_stride, ptrdiff_t b_stride)                 \
     {                                                                                              \
         const integer_type type = type_##NAME();                                                   \
         integer_moments *moments = state;                                                          \
         int128 total = 0;                                                                          \
-        take_run(&type, data, data, n, stride, stride, &moments->squares, &total);                 \
+        take_run(&type, b, a, n, b_stride, a_stride, &moments->squares, &total);                   \
         add_to_sum(moments, total);                                                                \
         moments->count += n;                                                                       \
     }                                                                                              \
-    static void accumulate_moments_columns_##NAME(void *states, const void *data, size_t rows,     \
-                                                  ptrdiff_t row_stride, size_t columns)            \
+    static void accumulate_weighted_columns_##NAME(void *states, const void *a, const void *b,     \
+                                                   size_t rows, ptrdiff_t a_stride,                \
+                                                   ptrdiff_t b_stride, size_t columns)             \
     {                                                                                              \
         const integer_type type = type_##NAME();                                                   \
         int64_t low[TILE] = {0}, high[TILE] = {0};                                                 \
         integer_moments *moments = states;                                                         \
-        take_columns(&type, data, data, rows, row_stride, row_stride, columns, states,             \
+        take_columns(&type, a, b, rows, a_stride, b_stride, columns, states,                       \
                      sizeof(integer_moments), offsetof(integer_moments, squares));                 \
-        type.sums->columns(data, rows, row_stride, columns, low, high);                            \
+        type.sums->columns(b, rows, b_stride, columns, low, high);                                 \
         for (size_t j = 0; j < columns; j++) {                                                     \
             add_to_sum(&moments[j], joined(low[j], high[j]));                                      \
             moments[j].count += rows;                                                              \
         }                                                                                          \
+    }                                                                                              \
+    static void accumulate_moments_##NAME(void *state, const void *data, size_t n,                 \
+                                          ptrdiff_t stride)                                        \
+    {                                                                                              \
+        accumulate_weighted_##NAME(state, data, data, n, stride, stride);                          \
+    }                                                                                              \
+    static void accumulate_moments_columns_##NAME(void *states, const void *data, size_t rows,     \
+                                                  ptrdiff_t row_stride, size_t columns)            \
+    {                                                                                              \
+        accumulate_weighted_columns_##NAME(states, data, data, rows, row_stride, row_stride,       \
+                                           columns);                                               \
     }
 
 INTEGER_FUNCTIONS(boolean, uint8_t)
@@ -310,6 +335,19 @@ INTEGER_FUNCTIONS(u64, uint64_t)
         .combine = combine_moments,                                                                \
         .finish = finish_##OPERATION,                                                              \
     }
+#define WEIGHTED_ROW(NAME, ELEMENT_TYPE)                                                           \
+    {                                                                                              \
+        .operation = "weighted_mean",                                                              \
+        .element = ELEMENT_TYPE,                                                                   \
+        .results = FLOATS,                                                                         \
+        .values = 2,                                                                               \
+        .state_size = sizeof(integer_moments),                                                     \
+        .identity = identity_moments,                                                              \
+        .accumulate_pairs = accumulate_weighted_##NAME,                                            \
+        .accumulate_pair_columns = accumulate_weighted_columns_##NAME,                             \
+        .combine = combine_moments,                                                                \
+        .finish = finish_weighted_mean,                                                            \
+    }
 #define NORM_ROW(NAME, ELEMENT_TYPE)                                                               \
     {                                                                                              \
         .operation = "norm2",                                                                      \
@@ -329,7 +367,8 @@ INTEGER_FUNCTIONS(u64, uint64_t)
         MOMENTS_ROW(var_about, 2, NAME, ELEMENT_TYPE),                                             \
         MOMENTS_ROW(std_about, 2, NAME, ELEMENT_TYPE),                                             \
         MOMENTS_ROW(nanvar_about, 2, NAME, ELEMENT_TYPE),                                          \
-        MOMENTS_ROW(nanstd_about, 2, NAME, ELEMENT_TYPE), NORM_ROW(NAME, ELEMENT_TYPE)
+        MOMENTS_ROW(nanstd_about, 2, NAME, ELEMENT_TYPE), WEIGHTED_ROW(NAME, ELEMENT_TYPE),        \
+        NORM_ROW(NAME, ELEMENT_TYPE)
 
 const parsum_reduction parsum_integer_products[] = {
     ROWS(boolean, PARSUM_BOOL), ROWS(i8, PARSUM_INT8),    ROWS(u8, PARSUM_UINT8),

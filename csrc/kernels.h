@@ -7,11 +7,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BLOCK 2048          /* elements of a block of the exact kernels: 16 KB, half of L1 */
-#define LEAF 1024           /* elements of a leaf of the fixed tree */
-#define FAST_LANES 32       /* partial sums of a leaf */
-#define TILE 4096           /* most columns that a kernel takes at once */
-#define PLACE_RUN 16        /* fewest elements that place_of_least takes */
+#define BLOCK 2048    /* elements of a block of the exact kernels: 16 KB, half of L1 */
+#define LEAF 1024     /* elements of a leaf of the fixed tree */
+#define FAST_LANES 32 /* partial sums of a leaf */
+#define TILE 4096     /* most columns that a kernel takes at once */
+#define PLACE_RUN 16  /* fewest elements that place_of_least takes */
+/* What the elements of a sum count for: themselves, their magnitudes, or themselves unless they are
+ * NaN, which count for zero. */
+enum { TAKEN_AS_IS, TAKEN_ABSOLUTE, TAKEN_UNLESS_NAN, TAKEN_WAYS };
 #define TILE_OF_ROWS 1024   /* most rows that are reduced in one go */
 #define ROW_MAX 2048        /* most elements of a row that is reduced in one go */
 #define INTEGER_BLOCK 65536 /* most elements of one call of the integer kernels */
@@ -19,11 +22,11 @@
 /* Kernels of one floating element type. Of two in brackets, the second takes magnitudes instead of
  * elements. */
 typedef struct {
-    /* Adds a block's exact sums in window `window` to hi and lo, element i to number i % columns,
-     * which is 1, 2, 4 or 8. Nonzero if an element is outside of the window, and then the sums are
-     * worth nothing. n is at most `block`. */
-    int (*window_block[2])(const void *data, size_t n, int window, unsigned columns, int64_t *hi,
-                           int64_t *lo);
+    /* By the way elements are taken. Adds a block's exact sums in window `window` to hi and lo,
+     * element i to number i % columns, which is 1, 2, 4 or 8. Nonzero if an element is outside of
+     * the window, and then the sums are worth nothing. n is at most `block`. */
+    int (*window_block[TAKEN_WAYS])(const void *data, size_t n, int window, unsigned columns,
+                                    int64_t *hi, int64_t *lo);
     size_t block;
     void (*widen)(const void *data, size_t n, double *out);
     /* The bits of the largest magnitude of each column. */
@@ -32,16 +35,19 @@ typedef struct {
     /* Adds rows, at most WINDOW_ADDS, to each column's offset accumulators `high` and `low`;
      * floors[j] has the bits of 2^w of column j. outside[j] has a bit from WINDOW_BITS up to 62 set
      * if an element was not in the window. */
-    void (*fold_columns[2])(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
-                            const int64_t *floors, double *high, double *low, int64_t *outside);
+    void (*fold_columns[TAKEN_WAYS])(const void *data, size_t rows, ptrdiff_t row_stride,
+                                     size_t columns, const int64_t *floors, double *high,
+                                     double *low, int64_t *outside);
     /* Whole columns of at most WINDOW_ADDS rows, and whole rows of at most ROW_MAX elements in
      * window `window`: the exact sum of number j is highs[j] + lows[j], both exact, unless
      * outside[j] says as above that they are worth nothing; sums[j] is it rounded. Zero if all are
      * worth something and no sum is zero. */
-    int (*reduce_columns[2])(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
-                             double *sums, double *highs, double *lows, int64_t *outside);
-    int (*reduce_rows[2])(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int window,
-                          double *sums, double *highs, double *lows, int64_t *outside);
+    int (*reduce_columns[TAKEN_WAYS])(const void *data, size_t rows, ptrdiff_t row_stride,
+                                      size_t columns, double *sums, double *highs, double *lows,
+                                      int64_t *outside);
+    int (*reduce_rows[TAKEN_WAYS])(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
+                                   int window, double *sums, double *highs, double *lows,
+                                   int64_t *outside);
     /* The sum of a leaf in FAST_LANES lanes. */
     double (*leaf)(const void *data, size_t n);
     void (*leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
@@ -354,6 +360,26 @@ typedef struct {
     int (*squares)(const void *data, size_t n, double scale, double *least, double *largest);
 } complex_order_kernels;
 
+/* What the variances of short columns or rows are made of (short_moments_body.h): sums, of two
+ * parts each, of the squares of deviations from a centre and of the deviations, and the largest
+ * deviation. A vector more than there are columns. */
+#define SHORT_TILE 1024
+#define SHORT_ROOM (SHORT_TILE + 8)
+typedef struct {
+    double high[SHORT_ROOM], low[SHORT_ROOM], sum[SHORT_ROOM], sum_low[SHORT_ROOM];
+    double largest[SHORT_ROOM], center[SHORT_ROOM];
+} short_moments;
+
+/* The deviations are from the mean, or the elements themselves. At least `lanes` columns, at most
+ * SHORT_TILE columns or rows. The sums of columns stand one after the other; those of the last
+ * columns that do not fill a vector are the last lanes of the last one. */
+typedef struct {
+    void (*columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                    int about_mean, short_moments *to);
+    void (*rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int about_mean,
+                 short_moments *to);
+} short_moment_kernels;
+
 /* Products of one integer type: sums of 192 bits, the least significant word first. */
 typedef struct {
     void (*dot)(const void *a, const void *b, size_t n, uint64_t *sum);
@@ -408,6 +434,11 @@ typedef struct {
     void (*turn_32)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, void *out);
     void (*turn_64)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, void *out);
     void (*turn_128)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, void *out);
+    /* By element type (enum product_type) and precision. */
+    short_moment_kernels short_moments[3][2];
+    size_t lanes; /* of doubles */
+    void (*short_bounds)(const short_moments *from, size_t count, size_t n, double divisor,
+                         int root, int precise, double *least, double *most);
     order_kernels order_boolean, order_i8, order_u8, order_i16, order_u16, order_i32, order_u32;
     order_kernels order_i64, order_u64, order_f16, order_f32, order_f64, order_time;
     complex_order_kernels order_c64, order_c128;

@@ -12,18 +12,20 @@
 #include "prod_body.h"
 #include "products_body.h"
 #include "scan_body.h"
+#include "short_moments_body.h"
 
 #include "magnitude_body.h"
 
 #define FLOAT_TABLE(TYPE, LENGTH)                                                                  \
     {                                                                                              \
-        .window_block = {window_block_##TYPE, window_block_abs_##TYPE},                            \
+        .window_block = {window_block_##TYPE, window_block_abs_##TYPE, window_block_nan_##TYPE},   \
         .block = (LENGTH),                                                                         \
         .widen = widen_##TYPE,                                                                     \
         .column_maxima = column_maxima_##TYPE,                                                     \
-        .fold_columns = {fold_columns_##TYPE, fold_columns_abs_##TYPE},                            \
-        .reduce_columns = {reduce_columns_##TYPE, reduce_columns_abs_##TYPE},                      \
-        .reduce_rows = {reduce_rows_##TYPE, reduce_rows_abs_##TYPE},                               \
+        .fold_columns = {fold_columns_##TYPE, fold_columns_abs_##TYPE, fold_columns_nan_##TYPE},   \
+        .reduce_columns = {reduce_columns_##TYPE, reduce_columns_abs_##TYPE,                       \
+                           reduce_columns_nan_##TYPE},                                             \
+        .reduce_rows = {reduce_rows_##TYPE, reduce_rows_abs_##TYPE, reduce_rows_nan_##TYPE},       \
         .leaf = leaf_##TYPE,                                                                       \
         .leaf_columns = leaf_columns_##TYPE,                                                       \
     }
@@ -40,6 +42,13 @@
         .moment_columns = moment_columns_##TYPE,                                                   \
     }
 
+#define SHORT_TABLE(TYPE)                                                                          \
+    {                                                                                              \
+        {short_columns_##TYPE, short_rows_##TYPE},                                                 \
+        {                                                                                          \
+            short_columns_precise_##TYPE, short_rows_precise_##TYPE                                \
+        }                                                                                          \
+    }
 #define INTEGER_PRODUCT_TABLE(TYPE) {.dot = dot_##TYPE, .columns = dot_columns_##TYPE}
 #define INTEGER_FIELDS(TYPE)                                                                       \
     .sum = sum_##TYPE, .columns = columns_##TYPE, .squares = squares_##TYPE, .powers = powers_##TYPE
@@ -153,6 +162,11 @@ const kernel_table LEVEL_TABLE = {
     .turn_32 = turn_32,
     .turn_64 = turn_64,
     .turn_128 = turn_128,
+    .short_moments = {[OF_F64] = SHORT_TABLE(f64),
+                      [OF_F32] = SHORT_TABLE(f32),
+                      [OF_F16] = SHORT_TABLE(f16)},
+    .lanes = LANES,
+    .short_bounds = short_bounds,
     .order_boolean = {ORDER_PLAIN(boolean)},
     .order_i8 = {ORDER_PLAIN(i8), ORDER_ABS(i8)},
     .order_u8 = {ORDER_PLAIN(u8)},

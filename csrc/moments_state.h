@@ -1,5 +1,5 @@
-/* The exact sums of numbers and of their squares, which variances are made of, for reductions that
- * have more to say of the same numbers (describe.c). They are taken in by products.c. */
+/* The exact sums of numbers, of their squares and of products, for reductions that have more to say
+ * of the same numbers (describe.c, weighted.c). They are taken in by products.c. */
 #ifndef PARSUM_MOMENTS_STATE_H
 #define PARSUM_MOMENTS_STATE_H
 
@@ -58,6 +58,13 @@ void parsum_moments_describe(moments_state *moments, number_ends *ends, int type
 void parsum_moments_value(const moments_state *moments, big *sum, big *squares);
 /* Takes in the ends of others. */
 void parsum_join_ends(number_ends *ends, double least, double largest);
+
+/* The value of a sum of products without its special values. */
+void parsum_products_value(const product_sum *sum, big *value);
+/* Takes in columns of two arrays as the dot products of that element type do, each into a sum, or
+ * for complex numbers two, at the beginning of a state of `size` bytes. */
+void parsum_dot_columns(int element, void *states, size_t size, const void *a, const void *b,
+                        size_t rows, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t columns);
 
 #pragma GCC visibility pop
 

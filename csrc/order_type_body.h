@@ -467,7 +467,7 @@ static size_t NAME(find)(const void *data, size_t n, const void *value)
         size_t first = n;
         for (size_t l = 0; l < lanes; l++) {
             const size_t at = lane[l] == SHORT_FIND ? n - lanes + l : (size_t)lane[l] * lanes + l;
-            first = lane[l] != (WORD)~(WORD)0 && at < first ? at : first;
+            first = lane[l] != (WORD) ~(WORD)0 && at < first ? at : first;
         }
         return first;
     }

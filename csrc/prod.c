@@ -215,7 +215,8 @@ static int reduce_prod_columns(const prod_kernels *kernels, size_t size, const c
     return flags;
 }
 
-#define TURNED 32 /* elements of a row up to which rows are turned into columns */
+#define TURNED 32       /* elements of a row up to which rows are turned into columns */
+#define TURNED_ROWS 128 /* so many at once: they stay in L1 */
 
 static inline
     __attribute__((always_inline)) void turn(char *out, const char *data, size_t rows,
@@ -230,11 +231,11 @@ static inline __attribute__((always_inline)) int
 reduce_prod_rows(const prod_kernels *kernels, const size_t size, const char *data, size_t rows,
                  ptrdiff_t row_stride, size_t n, int type, char *result)
 {
-    char turned[TURNED * PROD_COLUMNS * sizeof(double)];
+    char turned[TURNED * TURNED_ROWS * sizeof(double)];
     leaf_products leaf;
     int flags = 0;
-    for (size_t first = 0; first < rows; first += PROD_COLUMNS) {
-        const size_t some = rows - first < PROD_COLUMNS ? rows - first : PROD_COLUMNS;
+    for (size_t first = 0; first < rows; first += TURNED_ROWS) {
+        const size_t some = rows - first < TURNED_ROWS ? rows - first : TURNED_ROWS;
         if (n <= TURNED) {
             turn(turned, data, some, row_stride, n, size);
             multiply_leaf(kernels, turned, n, (ptrdiff_t)(some * size), some, &leaf);

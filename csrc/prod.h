@@ -16,7 +16,7 @@
  * rows and at the end, and then multiplied in a tree. */
 #define PROD_LANES 8
 #define PROD_ROWS 256
-#define PROD_COLUMNS 128 /* most columns that the kernels take at once */
+#define PROD_COLUMNS 512 /* most columns that the kernels take at once */
 
 /* What a product met. */
 enum { MET_ZERO = 1, MET_INFINITY = 2, MET_NAN = 4 };

@@ -18,7 +18,7 @@
 #include "prod.h"
 
 #define PROD_PACKED 32 /* columns up to which a row of the array is not a row of a leaf */
-#define PROD_WIDTH 256 /* PROD_PACKED * PROD_LANES, and at least PROD_COLUMNS */
+#define PROD_WIDTH 512 /* PROD_PACKED * PROD_LANES, and at least PROD_COLUMNS */
 
 #define FACTOR_FLOOR ((uint64_t)(1023 - FACTOR_WINDOW) << 52)
 

@@ -12,6 +12,7 @@
 #include "moments_state.h"
 #include "rational.h"
 #include "reductions.h"
+#include "short_moments.h"
 #include "wide.h"
 
 /* ---- one exact sum of products ---- */
@@ -319,6 +320,20 @@ static product_type type_f16(void)
     const kernel_table *table = parsum_kernels();
     return (product_type){&table->products_f16, &table->missing_f16, table->f16.widen,
                           sizeof(uint16_t), OF_F16};
+}
+
+/* That of an element, or of its parts. */
+static product_type type_of_numbers(int element)
+{
+    switch (element) {
+    case PARSUM_FLOAT16:
+        return type_f16();
+    case PARSUM_FLOAT32:
+    case PARSUM_COMPLEX64:
+        return type_f32();
+    default:
+        return type_f64();
+    }
 }
 
 /* Two binades above the largest product so far are left for those to come. */
@@ -936,9 +951,7 @@ void parsum_moments_combine(moments_state *moments, const moments_state *other)
 void parsum_moments_describe(moments_state *moments, number_ends *ends, int type, const void *data,
                              size_t n, ptrdiff_t stride)
 {
-    const product_type of = type == PARSUM_FLOAT64   ? type_f64()
-                            : type == PARSUM_FLOAT32 ? type_f32()
-                                                     : type_f16();
+    const product_type of = type_of_numbers(type);
     moment_run run = {
         .squares = &moments->squares, .sums = moments->sums, .parts = 1, .ends = ends};
     const uint64_t nans = ends->nans;
@@ -1160,7 +1173,35 @@ static int finish_dot(const void *state, int type, void *result)
     return finish_sum(state, type, result);
 }
 
-#define DOT(TYPE)                                                                                  \
+void parsum_products_value(const product_sum *sum, big *value)
+{
+    exact_value(sum, value);
+}
+
+/* Complex numbers have two sums side by side: of the real and of the imaginary part. */
+static void take_dot_columns(int element, int conjugate, void *states, size_t size, row_pair at,
+                             size_t rows, size_t columns)
+{
+    const product_type type = type_of_numbers(element);
+    const size_t parts = parsum_type_size[element] / type.size;
+    column_states to = {
+        .states = states, .size = size, .parts = parts, .negate_odd = parts > 1 && !conjugate};
+    accumulate_columns(&to, &type, at, rows, columns);
+    if (parts == 1)
+        return;
+    to.products = sizeof(product_sum);
+    to.negate_odd = conjugate;
+    to.swap = 1;
+    accumulate_columns(&to, &type, at, rows, columns);
+}
+
+void parsum_dot_columns(int element, void *states, size_t size, const void *a, const void *b,
+                        size_t rows, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t columns)
+{
+    take_dot_columns(element, 0, states, size, (row_pair){a, b, a_stride, b_stride}, rows, columns);
+}
+
+#define DOT(TYPE, ELEMENT)                                                                         \
     static void accumulate_dot_##TYPE(void *state, const void *a, const void *b, size_t n,         \
                                       ptrdiff_t a_stride, ptrdiff_t b_stride)                      \
     {                                                                                              \
@@ -1172,14 +1213,13 @@ static int finish_dot(const void *state, int type, void *result)
                                               size_t rows, ptrdiff_t a_stride, ptrdiff_t b_stride, \
                                               size_t columns)                                      \
     {                                                                                              \
-        const product_type type = type_##TYPE();                                                   \
-        const column_states to = {.states = states, .size = sizeof(product_sum), .parts = 1};      \
-        accumulate_columns(&to, &type, (row_pair){a, b, a_stride, b_stride}, rows, columns);       \
+        take_dot_columns(ELEMENT, 0, states, sizeof(product_sum),                                  \
+                         (row_pair){a, b, a_stride, b_stride}, rows, columns);                     \
     }
 
-DOT(f16)
-DOT(f32)
-DOT(f64)
+DOT(f16, PARSUM_FLOAT16)
+DOT(f32, PARSUM_FLOAT32)
+DOT(f64, PARSUM_FLOAT64)
 
 /* Of complex numbers: the real and the imaginary part, each the sum of two products of parts. With
  * a conjugated, the second product of the real part counts positive, and of the imaginary part
@@ -1222,7 +1262,7 @@ static int finish_complex_dot(const void *state, int type, void *result)
     return flags | finish_sum(&sum->parts[1], part, (char *)result + parsum_type_size[part]);
 }
 
-#define COMPLEX_DOT(OPERATION, NAME, TYPE, CONJUGATE)                                              \
+#define COMPLEX_DOT(OPERATION, NAME, TYPE, ELEMENT, CONJUGATE)                                     \
     static void accumulate_##OPERATION##_##NAME(void *state, const void *a, const void *b,         \
                                                 size_t n, ptrdiff_t a_stride, ptrdiff_t b_stride)  \
     {                                                                                              \
@@ -1238,24 +1278,14 @@ static int finish_complex_dot(const void *state, int type, void *result)
         void *states, const void *a, const void *b, size_t rows, ptrdiff_t a_stride,               \
         ptrdiff_t b_stride, size_t columns)                                                        \
     {                                                                                              \
-        const product_type type = type_##TYPE();                                                   \
-        const row_pair at = {a, b, a_stride, b_stride};                                            \
-        column_states to = {.states = states,                                                      \
-                            .size = sizeof(complex_sum),                                           \
-                            .products = offsetof(complex_sum, parts[0]),                           \
-                            .parts = 2,                                                            \
-                            .negate_odd = !(CONJUGATE)};                                           \
-        accumulate_columns(&to, &type, at, rows, columns);                                         \
-        to.products = offsetof(complex_sum, parts[1]);                                             \
-        to.negate_odd = (CONJUGATE);                                                               \
-        to.swap = 1;                                                                               \
-        accumulate_columns(&to, &type, at, rows, columns);                                         \
+        take_dot_columns(ELEMENT, CONJUGATE, states, sizeof(complex_sum),                          \
+                         (row_pair){a, b, a_stride, b_stride}, rows, columns);                     \
     }
 
-COMPLEX_DOT(dot, c64, f32, 0)
-COMPLEX_DOT(dot, c128, f64, 0)
-COMPLEX_DOT(vdot, c64, f32, 1)
-COMPLEX_DOT(vdot, c128, f64, 1)
+COMPLEX_DOT(dot, c64, f32, PARSUM_COMPLEX64, 0)
+COMPLEX_DOT(dot, c128, f64, PARSUM_COMPLEX128, 0)
+COMPLEX_DOT(vdot, c64, f32, PARSUM_COMPLEX64, 1)
+COMPLEX_DOT(vdot, c128, f64, PARSUM_COMPLEX128, 1)
 
 /* ---- norms ---- */
 
@@ -1298,6 +1328,37 @@ NORM(c128, f64, 2)
 
 /* ---- the table ---- */
 
+#define SHORT_CUTS(OPERATION, NAME, ELEMENT_TYPE, ABOUT_MEAN, ROOT)                                \
+    static int reduce_columns_##OPERATION##_##NAME(const void *data, size_t rows,                  \
+                                                   ptrdiff_t row_stride, size_t columns,           \
+                                                   double parameter, int type, char *result)       \
+    {                                                                                              \
+        return parsum_short_columns((short_operation){#OPERATION, ELEMENT_TYPE, ABOUT_MEAN, ROOT}, \
+                                    data, rows, row_stride, columns, parameter, type, result);     \
+    }                                                                                              \
+    static int reduce_rows_##OPERATION##_##NAME(const void *data, size_t rows,                     \
+                                                ptrdiff_t row_stride, size_t n, double parameter,  \
+                                                int type, char *result)                            \
+    {                                                                                              \
+        return parsum_short_rows((short_operation){#OPERATION, ELEMENT_TYPE, ABOUT_MEAN, ROOT},    \
+                                 data, rows, row_stride, n, parameter, type, result);              \
+    }
+#define ALL_SHORT_CUTS(NAME, ELEMENT_TYPE)                                                         \
+    SHORT_CUTS(var, NAME, ELEMENT_TYPE, 1, 0)                                                      \
+    SHORT_CUTS(std, NAME, ELEMENT_TYPE, 1, 1)                                                      \
+    SHORT_CUTS(nanvar, NAME, ELEMENT_TYPE, 1, 0)                                                   \
+    SHORT_CUTS(nanstd, NAME, ELEMENT_TYPE, 1, 1)                                                   \
+    SHORT_CUTS(norm2, NAME, ELEMENT_TYPE, 0, 1)
+
+ALL_SHORT_CUTS(f16, PARSUM_FLOAT16)
+ALL_SHORT_CUTS(f32, PARSUM_FLOAT32)
+ALL_SHORT_CUTS(f64, PARSUM_FLOAT64)
+
+#define WITH_SHORT_CUTS(OPERATION, NAME)                                                           \
+    .reduce_columns = reduce_columns_##OPERATION##_##NAME,                                         \
+    .reduce_rows = reduce_rows_##OPERATION##_##NAME,
+#define NO_SHORT_CUTS(OPERATION, NAME)
+
 #define DOT_ROW(OPERATION, TYPE, ELEMENT_TYPE)                                                     \
     {                                                                                              \
         .operation = OPERATION,                                                                    \
@@ -1328,7 +1389,7 @@ NORM(c128, f64, 2)
         .finish = finish_complex_dot,                                                              \
     }
 
-#define MOMENTS_ROW(OPERATION, VALUES, NAME, PARTS, SIZE, ELEMENT_TYPE)                            \
+#define MOMENTS_ROW(OPERATION, VALUES, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS)                      \
     {                                                                                              \
         .operation = #OPERATION,                                                                   \
         .element = ELEMENT_TYPE,                                                                   \
@@ -1340,10 +1401,10 @@ NORM(c128, f64, 2)
         .restart = restart_##PARTS,                                                                \
         .accumulate = accumulate_moments_##NAME,                                                   \
         .accumulate_columns = accumulate_moments_columns_##NAME,                                   \
-        .combine = combine_##PARTS,                                                                \
+        CUTS(OPERATION, NAME).combine = combine_##PARTS,                                           \
         .finish = finish_##OPERATION##_##PARTS,                                                    \
     }
-#define NORM_ROW(NAME, ELEMENT_TYPE)                                                               \
+#define NORM_ROW(NAME, ELEMENT_TYPE, CUTS)                                                         \
     {                                                                                              \
         .operation = "norm2",                                                                      \
         .element = ELEMENT_TYPE,                                                                   \
@@ -1353,19 +1414,19 @@ NORM(c128, f64, 2)
         .restart = restart_dot,                                                                    \
         .accumulate = accumulate_norm_##NAME,                                                      \
         .accumulate_columns = accumulate_norm_columns_##NAME,                                      \
-        .combine = combine_dot,                                                                    \
+        CUTS(norm2, NAME).combine = combine_dot,                                                   \
         .finish = finish_norm,                                                                     \
     }
-#define SQUARE_ROWS(NAME, PARTS, SIZE, ELEMENT_TYPE)                                               \
-    MOMENTS_ROW(var, 1, NAME, PARTS, SIZE, ELEMENT_TYPE),                                          \
-        MOMENTS_ROW(std, 1, NAME, PARTS, SIZE, ELEMENT_TYPE),                                      \
-        MOMENTS_ROW(nanvar, 1, NAME, PARTS, SIZE, ELEMENT_TYPE),                                   \
-        MOMENTS_ROW(nanstd, 1, NAME, PARTS, SIZE, ELEMENT_TYPE),                                   \
-        MOMENTS_ROW(var_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE),                                \
-        MOMENTS_ROW(std_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE),                                \
-        MOMENTS_ROW(nanvar_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE),                             \
-        MOMENTS_ROW(nanstd_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE),                             \
-        NORM_ROW(NAME, ELEMENT_TYPE)
+#define SQUARE_ROWS(NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS)                                         \
+    MOMENTS_ROW(var, 1, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS),                                    \
+        MOMENTS_ROW(std, 1, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS),                                \
+        MOMENTS_ROW(nanvar, 1, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS),                             \
+        MOMENTS_ROW(nanstd, 1, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS),                             \
+        MOMENTS_ROW(var_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE, NO_SHORT_CUTS),                 \
+        MOMENTS_ROW(std_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE, NO_SHORT_CUTS),                 \
+        MOMENTS_ROW(nanvar_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE, NO_SHORT_CUTS),              \
+        MOMENTS_ROW(nanstd_about, 2, NAME, PARTS, SIZE, ELEMENT_TYPE, NO_SHORT_CUTS),              \
+        NORM_ROW(NAME, ELEMENT_TYPE, CUTS)
 
 const parsum_reduction parsum_products[] = {
     DOT_ROWS(f16, PARSUM_FLOAT16),
@@ -1375,10 +1436,10 @@ const parsum_reduction parsum_products[] = {
     COMPLEX_DOT_ROW(dot, c128, PARSUM_COMPLEX128),
     COMPLEX_DOT_ROW(vdot, c64, PARSUM_COMPLEX64),
     COMPLEX_DOT_ROW(vdot, c128, PARSUM_COMPLEX128),
-    SQUARE_ROWS(f16, real, REAL_MOMENTS, PARSUM_FLOAT16),
-    SQUARE_ROWS(f32, real, REAL_MOMENTS, PARSUM_FLOAT32),
-    SQUARE_ROWS(f64, real, REAL_MOMENTS, PARSUM_FLOAT64),
-    SQUARE_ROWS(c64, complex, sizeof(moments_state), PARSUM_COMPLEX64),
-    SQUARE_ROWS(c128, complex, sizeof(moments_state), PARSUM_COMPLEX128),
+    SQUARE_ROWS(f16, real, REAL_MOMENTS, PARSUM_FLOAT16, WITH_SHORT_CUTS),
+    SQUARE_ROWS(f32, real, REAL_MOMENTS, PARSUM_FLOAT32, WITH_SHORT_CUTS),
+    SQUARE_ROWS(f64, real, REAL_MOMENTS, PARSUM_FLOAT64, WITH_SHORT_CUTS),
+    SQUARE_ROWS(c64, complex, sizeof(moments_state), PARSUM_COMPLEX64, NO_SHORT_CUTS),
+    SQUARE_ROWS(c128, complex, sizeof(moments_state), PARSUM_COMPLEX128, NO_SHORT_CUTS),
     {.operation = NULL},
 };

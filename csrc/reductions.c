@@ -34,6 +34,7 @@ static const parsum_reduction *const tables[] = {
     parsum_products,
     parsum_long_products,
     parsum_integer_products,
+    parsum_weighted_means,
     parsum_prods,
     parsum_wide_prods,
     parsum_both_ends,

@@ -79,6 +79,7 @@ extern const parsum_reduction parsum_wide_prods[];
 extern const parsum_reduction parsum_both_ends[];
 extern const parsum_reduction parsum_long_products[];
 extern const parsum_reduction parsum_integer_products[];
+extern const parsum_reduction parsum_weighted_means[];
 extern const parsum_reduction parsum_descriptions[];
 extern const parsum_reduction parsum_prods[];
 extern const parsum_reduction parsum_order[];

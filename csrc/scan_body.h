@@ -736,8 +736,8 @@ static int scan_narrow_f16(const double *v, size_t n, void *result)
     return large;
 }
 
-/* Rounds multiples of 2^-24 below 2^29 to float16, and anything to something. A float rounded to odd
- * has bits enough to round on from, and none of them is subnormal. */
+/* Rounds multiples of 2^-24 below 2^29 to float16, and anything to something. A float rounded to
+ * odd has bits enough to round on from, and none of them is subnormal. */
 INLINE void store_halves(uint16_t *out, const vec_f64 *v)
 {
 #if defined(PARSUM_HAVE_F16C)

@@ -7,6 +7,7 @@
 
 #include "exact.h"
 #include "kernels.h"
+#include "order.h"
 #include "rational.h"
 #include "reductions.h"
 #include "sum.h"
@@ -61,7 +62,7 @@ typedef struct {
     const float_kernels *kernels;
     size_t size;
     int first_window; /* the distance from the largest exponent down to a good window */
-    int absolute;     /* magnitudes are summed instead of elements */
+    int taken;        /* what elements count for */
 } float_type;
 
 static float_type type_f64(void)
@@ -97,20 +98,22 @@ static int exponent_of(int64_t magnitude)
 static void mark_seen(exact_state *state, const float_type *type, const char *data, size_t n,
                       ptrdiff_t stride)
 {
-    state->seen |= type->absolute ? SEEN_ANY | SEEN_NOT_MINUS_ZERO : SEEN_ANY;
+    if (type->taken == TAKEN_ABSOLUTE)
+        state->seen |= SEEN_ANY | SEEN_NOT_MINUS_ZERO;
     for (; n && !(state->seen & SEEN_NOT_MINUS_ZERO); n--, data += stride) {
         double value;
         type->kernels->widen(data, 1, &value);
-        if (bits_of(value) != SIGN_BIT)
-            state->seen |= SEEN_NOT_MINUS_ZERO;
+        if (type->taken == TAKEN_UNLESS_NAN && isnan(value))
+            continue;
+        state->seen |= bits_of(value) == SIGN_BIT ? SEEN_ANY : SEEN_ANY | SEEN_NOT_MINUS_ZERO;
     }
 }
 
 static int try_window(exact_state *states, unsigned columns, const float_kernels *kernels,
-                      int absolute, const void *data, size_t n, int window)
+                      int taken, const void *data, size_t n, int window)
 {
     int64_t hi[8] = {0}, lo[8] = {0};
-    if (kernels->window_block[absolute](data, n, window, columns, hi, lo))
+    if (kernels->window_block[taken](data, n, window, columns, hi, lo))
         return 0;
     for (unsigned j = 0; j < columns; j++)
         exact_add_window(&states[j], window, hi[j], lo[j]);
@@ -153,9 +156,11 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
         type->kernels->widen(data, n, copy);
         values = copy;
     }
-    if (type->absolute) {
+    if (type->taken != TAKEN_AS_IS) {
         for (size_t i = 0; i < n; i++)
-            copy[i] = fabs(values[i]);
+            copy[i] = type->taken == TAKEN_ABSOLUTE ? fabs(values[i])
+                      : isnan(values[i])            ? 0
+                                                    : values[i];
         values = copy;
     }
     parsum_kernels()->bounds(values, n, &largest, &least, &groups);
@@ -170,7 +175,7 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
     } else if (largest && type->size < sizeof(double)) {
         int window =
             type->first_window ? clamp_window(exponent_of(largest) + type->first_window) : -14;
-        if (try_window(states, columns, type->kernels, type->absolute, data, n, window))
+        if (try_window(states, columns, type->kernels, type->taken, data, n, window))
             return 0;
     }
     if (!largest)
@@ -208,8 +213,7 @@ static void accumulate_interleaved(exact_state *states, unsigned columns, const 
         if (columns == 1 && states->nan)
             break; /* the result is known */
         if (unruly || states->window == WINDOW_NONE ||
-            !try_window(states, columns, type->kernels, type->absolute, data, count,
-                        states->window)) {
+            !try_window(states, columns, type->kernels, type->taken, data, count, states->window)) {
             if (worth && !binned) {
                 parsum_bins_clear(&bins);
                 binned = 1;
@@ -325,8 +329,8 @@ static void accumulate_wide(exact_state *states, size_t columns, size_t repeat,
         for (size_t j = columns; j < width; j++)
             w.floors[j] = w.floors[j - columns];
         start_columns(&w, width);
-        type->kernels->fold_columns[type->absolute](data, count, row_stride, width, w.floors,
-                                                    w.high, w.low, w.outside);
+        type->kernels->fold_columns[type->taken](data, count, row_stride, width, w.floors, w.high,
+                                                 w.low, w.outside);
         for (size_t k = 0, j = 0; k < width; k++, j = j + 1 < columns ? j + 1 : 0) {
             if (w.outside[k] & WINDOW_OUTSIDE)
                 accumulate_run(&states[j], type, data + k * type->size, count, row_stride);
@@ -433,7 +437,8 @@ static int finish_pair(const float_type *type, const char *data, size_t n, ptrdi
     if (!unsure && high == 0 && low == 0) {
         double first; /* all of them may be -0.0 */
         type->kernels->widen(data, 1, &first);
-        unsure = bits_of(first) == SIGN_BIT && !type->absolute;
+        unsure = (bits_of(first) == SIGN_BIT && type->taken != TAKEN_ABSOLUTE) ||
+                 (isnan(first) && type->taken == TAKEN_UNLESS_NAN);
     }
     if (!unsure) {
         if (!p->means)
@@ -450,6 +455,81 @@ static int finish_pair(const float_type *type, const char *data, size_t n, ptrdi
     return (p->means ? finish_exact_mean : finish_exact)(&state, result_type, result);
 }
 
+/* Rounds numbers whose nearest doubles are known, and on which side of them they are: once more to
+ * float, which is once for the number itself unless its double lies half way between two floats and
+ * it does not. Nonzero if that, or the end of the range, is met. */
+static int round_to_floats(const double *values, const double *rests, size_t count, char *result)
+{
+    const uint64_t below = (UINT64_C(1) << 29) - 1, half = UINT64_C(1) << 28;
+    int unsure = 0;
+    for (size_t j = 0; j < count; j++) {
+        const float rounded = (float)values[j];
+        unsure |= ((bits_of(values[j]) & below) == half) & (rests[j] != 0);
+        unsure |= !(fabsf(rounded) > FLT_MIN) | !(fabsf(rounded) <= FLT_MAX);
+        memcpy(result + j * sizeof rounded, &rounded, sizeof rounded);
+    }
+    return unsure;
+}
+
+/* What is left of the exact sums highs + lows beyond their nearest doubles; with the n-th part of
+ * both for n a power of two, where division is exact. */
+static void rests_of_sums(const pairs *p, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        const double part = p->sums[j] - p->highs[j];
+        p->rests[j] = (p->highs[j] - (p->sums[j] - part)) + (p->lows[j] - part);
+    }
+}
+
+/* Sums or means that are all as good as the kernel's, to double or float; nonzero if not. */
+static int round_pairs(const pairs *p, size_t count, size_t n, int type, char *result)
+{
+    const int halves = p->means && (n & (n - 1)) == 0;
+    if (type != PARSUM_FLOAT64 && type != PARSUM_FLOAT32)
+        return 1;
+    if (p->means && !halves && divide_pairs(p, count, n))
+        return 1;
+    if (halves) {
+        const double part = 1.0 / (double)n;
+        int subnormal = 0;
+        for (size_t j = 0; j < count; j++) {
+            p->quotients[j] = p->sums[j] * part;
+            subnormal |= !(fabs(p->quotients[j]) >= DBL_MIN);
+        }
+        if (subnormal)
+            return 1;
+    }
+    const double *values = p->means ? p->quotients : p->sums;
+    if (type == PARSUM_FLOAT64) {
+        memcpy(result, values, count * sizeof *values);
+        return 0;
+    }
+    if (!p->means || halves)
+        rests_of_sums(p, count);
+    return round_to_floats(values, p->rests, count, result);
+}
+
+/* The exact sum of two elements, rounded once, is IEEE addition itself, and their mean the half of
+ * it. Nonzero if a result overflows, or is a mean that may not be so halved, or no number. */
+#define ADD_TWO(TYPE, LEAST, LARGEST, MAGNITUDE)                                                   \
+    static int add_two_##TYPE(const char *a, const char *b, size_t n, int means, char *result)     \
+    {                                                                                              \
+        const TYPE part = means ? (TYPE)0.5 : 1, least = means ? LEAST : 0;                        \
+        int bad = 0;                                                                               \
+        for (size_t j = 0; j < n; j++) {                                                           \
+            TYPE x, y;                                                                             \
+            memcpy(&x, a + j * sizeof x, sizeof x);                                                \
+            memcpy(&y, b + j * sizeof y, sizeof y);                                                \
+            x = (x + y) * part;                                                                    \
+            bad |= !(MAGNITUDE(x) >= least) | !(MAGNITUDE(x) <= LARGEST);                          \
+            memcpy(result + j * sizeof x, &x, sizeof x);                                           \
+        }                                                                                          \
+        return bad;                                                                                \
+    }
+
+ADD_TWO(float, FLT_MIN, FLT_MAX, fabsf)
+ADD_TWO(double, DBL_MIN, DBL_MAX, fabs)
+
 static int reduce_exact_columns(const float_type *type, const char *data, size_t rows,
                                 ptrdiff_t row_stride, size_t columns, int means, int result_type,
                                 char *result)
@@ -461,14 +541,20 @@ static int reduce_exact_columns(const float_type *type, const char *data, size_t
     int64_t unsure[TILE];
     const pairs p = {highs, lows, sums, quotients, rests, outside, unsure, means && rows > 1};
     int flags = 0;
-    int bad = type->kernels->reduce_columns[type->absolute](data, rows, row_stride, columns, sums,
-                                                            highs, lows, outside);
-    if (p.means)
-        bad |= divide_pairs(&p, columns, rows);
-    if (result_type == PARSUM_FLOAT64 && !bad) {
-        memcpy(result, p.means ? quotients : sums, columns * sizeof *sums);
-        return 0;
+    if (rows == 2 && type->taken == TAKEN_AS_IS) {
+        if (type->size == sizeof(float) && result_type == PARSUM_FLOAT32 &&
+            !add_two_float(data, data + row_stride, columns, means, result))
+            return 0;
+        if (type->size == sizeof(double) && result_type == PARSUM_FLOAT64 &&
+            !add_two_double(data, data + row_stride, columns, means, result))
+            return 0;
     }
+    int bad = type->kernels->reduce_columns[type->taken](data, rows, row_stride, columns, sums,
+                                                         highs, lows, outside);
+    if (!bad && !round_pairs(&p, columns, rows, result_type, result))
+        return 0;
+    if (p.means)
+        divide_pairs(&p, columns, rows);
     for (size_t j = 0; j < columns; j++, result += parsum_type_size[result_type])
         flags |= finish_pair(type, data + j * type->size, rows, row_stride, &p, j, result_type,
                              result, NULL);
@@ -488,21 +574,22 @@ static int reduce_exact_rows(const float_type *type, const char *data, size_t ro
     uint64_t groups;
     int flags = 0;
     type->kernels->widen(data, n, values);
+    for (size_t i = 0; type->taken == TAKEN_UNLESS_NAN && i < n; i++)
+        values[i] = isnan(values[i]) ? 0 : values[i];
     parsum_kernels()->bounds(values, n, &largest, &least, &groups);
     int window = clamp_window(exponent_of(largest) + HEADROOM - WINDOW_SPAN + 1);
     while (rows) {
         const size_t count = rows < ROW_BATCH ? rows : ROW_BATCH;
-        int bad = type->kernels->reduce_rows[type->absolute](data, count, row_stride, n, window,
-                                                             sums, highs, lows, outside);
-        if (p.means)
-            bad |= divide_pairs(&p, count, n);
-        if (result_type == PARSUM_FLOAT64 && !bad) {
-            memcpy(result, p.means ? quotients : sums, count * sizeof *sums);
+        int bad = type->kernels->reduce_rows[type->taken](data, count, row_stride, n, window, sums,
+                                                          highs, lows, outside);
+        if (!bad && !round_pairs(&p, count, n, result_type, result)) {
             data += (ptrdiff_t)count * row_stride;
-            result += count * sizeof(double);
+            result += count * parsum_type_size[result_type];
             rows -= count;
             continue;
         }
+        if (p.means)
+            divide_pairs(&p, count, n);
         for (size_t r = 0; r < count; r++, data += row_stride) {
             flags |= finish_pair(type, data, n, (ptrdiff_t)type->size, &p, r, result_type, result,
                                  &window);
@@ -513,9 +600,9 @@ static int reduce_exact_rows(const float_type *type, const char *data, size_t ro
     return flags;
 }
 
-static float_type absolute(float_type type)
+static float_type taken(float_type type, int as)
 {
-    type.absolute = 1;
+    type.taken = as;
     return type;
 }
 
@@ -550,10 +637,12 @@ static float_type absolute(float_type type)
     }
 #define EXACT_TYPE(TYPE)                                                                           \
     EXACT(TYPE, type_##TYPE())                                                                     \
-    EXACT(abs_##TYPE, absolute(type_##TYPE()))                                                     \
+    EXACT(abs_##TYPE, taken(type_##TYPE(), TAKEN_ABSOLUTE))                                        \
+    EXACT(nan_##TYPE, taken(type_##TYPE(), TAKEN_UNLESS_NAN))                                      \
     EXACT_RUNS(sum_##TYPE, type_##TYPE(), 0)                                                       \
     EXACT_RUNS(mean_##TYPE, type_##TYPE(), 1)                                                      \
-    EXACT_RUNS(abs_sum_##TYPE, absolute(type_##TYPE()), 0)
+    EXACT_RUNS(abs_sum_##TYPE, taken(type_##TYPE(), TAKEN_ABSOLUTE), 0)                            \
+    EXACT_RUNS(nan_sum_##TYPE, taken(type_##TYPE(), TAKEN_UNLESS_NAN), 0)
 
 EXACT_TYPE(f16)
 EXACT_TYPE(f32)
@@ -882,7 +971,109 @@ static int128 sum_of_run(const integer_kernels *kernels, size_t size, const char
     return total;
 }
 
+/* One short sum, of two parts, in the general way. */
+static int finish_parts(int64_t low, int64_t high, size_t n, int means, int type, char *result)
+{
+    integer_state state = {.count = n};
+    add_to_integer(&state, joined(low, high));
+    return (means ? finish_integer_mean : finish_integer)(&state, type, result);
+}
+
+/* Sums of at most 2^12 elements, so that |high| < 2^44 and |low| < 2^45 and 2^44 of narrow ones, or
+ * their means. */
+static int finish_all_parts(const int64_t *low, const int64_t *high, size_t count, size_t n,
+                            int means, int type, char *result)
+{
+    const size_t size = parsum_type_size[type];
+    int flags = 0;
+    if (!means && (type == PARSUM_INT64 || type == PARSUM_UINT64)) {
+        int64_t beyond = 0; /* bits that the result has no room for */
+        for (size_t j = 0; j < count; j++) {
+            const int64_t upper = high[j] + (low[j] >> 32);
+            const uint64_t sum = (uint64_t)upper << 32 | (uint64_t)(low[j] & 0xffffffff);
+            beyond |= (upper + (type == PARSUM_INT64 ? INT64_C(1) << 31 : 0)) >> 32;
+            memcpy(result + j * sizeof sum, &sum, sizeof sum);
+        }
+        return beyond ? PARSUM_OVERFLOW : 0;
+    }
+    if (means && type == PARSUM_FLOAT64) {
+        int64_t beyond = 0;
+        for (size_t j = 0; j < count; j++) {
+            /* Within 2^53 both are doubles, so IEEE division is it. */
+            const int64_t upper = high[j] + (low[j] >> 32);
+            const int64_t sum = (int64_t)((uint64_t)upper << 32 | (uint64_t)(low[j] & 0xffffffff));
+            const double mean = (double)sum / (double)n;
+            beyond |= (upper + (INT64_C(1) << 20)) >> 21;
+            memcpy(result + j * sizeof mean, &mean, sizeof mean);
+        }
+        if (!beyond)
+            return 0;
+    }
+    for (size_t j = 0; j < count; j++)
+        flags |= finish_parts(low[j], high[j], n, means, type, result + j * size);
+    return flags;
+}
+
+static int reduce_integer_columns(const integer_kernels *kernels, const char *data, size_t rows,
+                                  ptrdiff_t row_stride, size_t columns, int means, int type,
+                                  char *result)
+{
+    int64_t low[TILE], high[TILE];
+    memset(low, 0, columns * sizeof *low);
+    memset(high, 0, columns * sizeof *high);
+    kernels->columns(data, rows, row_stride, columns, low, high);
+    return finish_all_parts(low, high, columns, rows, means, type, result);
+}
+
+#define TURNED_INTEGERS 8 /* elements of a row up to which rows are turned into columns */
+
+static int reduce_integer_rows(const integer_kernels *kernels, size_t size, const char *data,
+                               size_t rows, ptrdiff_t row_stride, size_t n, int means, int type,
+                               char *result)
+{
+    enum { BATCH = 256 };
+    _Alignas(64) char turned[BATCH * TURNED_INTEGERS * sizeof(int64_t)];
+    int64_t low[BATCH], high[BATCH];
+    int flags = 0;
+    while (rows) {
+        const size_t count = rows < BATCH ? rows : BATCH;
+        memset(low, 0, sizeof low);
+        memset(high, 0, sizeof high);
+        if (n <= TURNED_INTEGERS) {
+            parsum_turn(size, data, count, row_stride, n, turned);
+            kernels->columns(turned, n, (ptrdiff_t)(count * size), count, low, high);
+        } else {
+            for (size_t r = 0; r < count; r++)
+                kernels->sum(data + (ptrdiff_t)r * row_stride, n, &low[r], &high[r]);
+        }
+        flags |= finish_all_parts(low, high, count, n, means, type, result);
+        data += (ptrdiff_t)count * row_stride;
+        result += count * parsum_type_size[type];
+        rows -= count;
+    }
+    return flags;
+}
+
+#define INTEGER_RUNS(VERB, NAME, SIZE, MEANS)                                                      \
+    static int reduce_columns_##VERB##_##NAME(const void *data, size_t rows, ptrdiff_t row_stride, \
+                                              size_t columns, double parameter, int type,          \
+                                              char *result)                                        \
+    {                                                                                              \
+        (void)parameter;                                                                           \
+        return reduce_integer_columns(&parsum_kernels()->NAME, data, rows, row_stride, columns,    \
+                                      MEANS, type, result);                                        \
+    }                                                                                              \
+    static int reduce_rows_##VERB##_##NAME(const void *data, size_t rows, ptrdiff_t row_stride,    \
+                                           size_t n, double parameter, int type, char *result)     \
+    {                                                                                              \
+        (void)parameter;                                                                           \
+        return reduce_integer_rows(&parsum_kernels()->NAME, SIZE, data, rows, row_stride, n,       \
+                                   MEANS, type, result);                                           \
+    }
+
 #define INTEGER(NAME, SIZE)                                                                        \
+    INTEGER_RUNS(sum, NAME, SIZE, 0)                                                               \
+    INTEGER_RUNS(mean, NAME, SIZE, 1)                                                              \
     static void accumulate_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)       \
     {                                                                                              \
         integer_state *integer = state;                                                            \
@@ -1172,13 +1363,16 @@ static int finish_compensated_mean(const void *state, int type, void *result)
     EXACT_ROW("sum", "exact", TYPE, sum_##TYPE, finish_exact, ELEMENT_TYPE),                       \
         EXACT_ROW("mean", "exact", TYPE, mean_##TYPE, finish_exact_mean, ELEMENT_TYPE),            \
         EXACT_ROW("abs_sum", NULL, abs_##TYPE, abs_sum_##TYPE, finish_exact, ELEMENT_TYPE),        \
+        EXACT_ROW("nansum", "exact", nan_##TYPE, nan_sum_##TYPE, finish_exact, ELEMENT_TYPE),      \
         FAST_ROW("sum", finish_fast, TYPE, ELEMENT_TYPE),                                          \
         FAST_ROW("mean", finish_fast_mean, TYPE, ELEMENT_TYPE)
 
 /* Integers are exact by either method, so their rows name none. */
 #define INTEGER_ROW(OPERATION, RESULTS, FINISH, NAME, ELEMENT_TYPE)                                \
     {                                                                                              \
-        .operation = OPERATION,                                                                    \
+        .operation = #OPERATION,                                                                   \
+        .reduce_columns = reduce_columns_##OPERATION##_##NAME,                                     \
+        .reduce_rows = reduce_rows_##OPERATION##_##NAME,                                           \
         .element = ELEMENT_TYPE,                                                                   \
         .results = RESULTS,                                                                        \
         .state_size = sizeof(integer_state),                                                       \
@@ -1214,8 +1408,8 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .finish = finish_magnitudes,                                                               \
     }
 #define INTEGER_ROWS(NAME, ELEMENT_TYPE)                                                           \
-    INTEGER_ROW("sum", INTEGERS, finish_integer, NAME, ELEMENT_TYPE),                              \
-        INTEGER_ROW("mean", FLOATS, finish_integer_mean, NAME, ELEMENT_TYPE),                      \
+    INTEGER_ROW(sum, INTEGERS, finish_integer, NAME, ELEMENT_TYPE),                                \
+        INTEGER_ROW(mean, FLOATS, finish_integer_mean, NAME, ELEMENT_TYPE),                        \
     {                                                                                              \
         .operation = "sum", .element = ELEMENT_TYPE, .results = FLOATS,                            \
         .state_size = sizeof(exact_state), .identity = identity_exact,                             \

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels.h"
+
 #define LANES (PARSUM_VECTOR_BYTES / 8) /* 64-bit lanes of a vector */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -25,11 +27,13 @@ typedef uint8_t vec_u8 __attribute__((vector_size(PARSUM_VECTOR_BYTES)));
 typedef float half_f32 __attribute__((vector_size(PARSUM_VECTOR_BYTES / 2)));
 typedef uint32_t half_u32 __attribute__((vector_size(PARSUM_VECTOR_BYTES / 2)));
 
-/* Clears the signs if `absolute`, a constant. */
-INLINE void take_magnitude(vec_f64 *v, const int absolute)
+/* What an element counts for; `taken` is a constant. */
+INLINE void take_as(vec_f64 *v, const int taken)
 {
-    if (absolute)
+    if (taken == TAKEN_ABSOLUTE)
         *v = (vec_f64)((vec_i64)*v & INT64_MAX);
+    if (taken == TAKEN_UNLESS_NAN)
+        *v = (vec_f64)((vec_i64)*v & (vec_i64)(*v == *v));
 }
 
 INLINE void load_f64(vec_f64 *out, const void *p)

@@ -27,9 +27,11 @@
 #define STATES_BYTES ((size_t)8 << 20) /* most memory for the states of a job */
 #define TREE_LEVELS 48                 /* 2^48 leaves */
 #define SHORT_RUN 32                   /* shorter runs are better taken as columns */
-#define DIRECT_RUN 256 /* runs from here on are not gathered with their neighbours */
+#define DIRECT_RUN 256   /* runs from here on are not gathered with their neighbours */
 #define NARROW_TILE 1024 /* elements; tiles of fewer are gathered with others */
-#define PICKED_TILE 64 /* outputs of a tile in a fixed tree, or whose elements are picked */
+#define PICKED_TILE 64   /* outputs of a tile in a fixed tree, or whose elements are picked */
+#define SHORT_ORDERED_TILE 1024 /* outputs of a tile in a fixed tree that a short cut may take */
+#define ORDERED_TILE 256 /* outputs of a tile in a fixed tree whose elements are not gathered */
 #define TILE_STATES ((size_t)1 << 20) /* bytes of a tile's states */
 
 /* Rows of parsum_view.dims. */
@@ -541,6 +543,43 @@ static int rows_lack_nan(const parsum_job *job, const char *data, size_t rows, p
     return 1;
 }
 
+/* Marks what is to be reduced again without its NaNs; returns how many. */
+static size_t mark_columns(const parsum_job *job, const char *data, size_t rows,
+                           ptrdiff_t row_stride, size_t width, uint8_t *marks)
+{
+    size_t marked = 0;
+    memset(marks, 0, width);
+    for (size_t r = 0; r < rows; r++)
+        parsum_mark_nan(job->reduction->element, data + (ptrdiff_t)r * row_stride, width, marks);
+    for (size_t j = 0; j < width; j++)
+        marked += marks[j];
+    return marked;
+}
+
+static size_t mark_rows(const parsum_job *job, const char *data, size_t rows, ptrdiff_t row_stride,
+                        size_t n, uint8_t *marks)
+{
+    size_t marked = 0;
+    for (size_t r = 0; r < rows; r++) {
+        marks[r] = !lacks_nan(job, data + (ptrdiff_t)r * row_stride, n);
+        marked += marks[r];
+    }
+    return marked;
+}
+
+/* One result of n elements but for those that are NaN. */
+static void reduce_without_nan(const parsum_job *job, worker *w, const char *data, size_t n,
+                               ptrdiff_t stride, char *values, char *result)
+{
+    const parsum_reduction *reduction = job->reduction;
+    parsum_gather(values, data, n, stride, job->element, 0);
+    const size_t left = parsum_drop_nan(reduction->element, values, n, values);
+    begin_states(job, w, 1);
+    if (left)
+        reduction->accumulate(w->states, values, left, (ptrdiff_t)job->element);
+    w->flags |= reduction->finish(w->states, job->view.type, result);
+}
+
 /* The whole of a tile at once, if it is short and the reduction has a short cut for that. */
 static int short_tile(const parsum_job *job, worker *w, size_t width)
 {
@@ -551,21 +590,30 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
         return 0;
     const char *data[SOURCES];
     ptrdiff_t row_stride = (ptrdiff_t)(width * job->element);
+    uint8_t marks[TILE];
+    size_t marked = 0;
     if (job->plain && job->one_run) {
         data[0] = job->source[0].data + w->kept_offsets[0][0];
         row_stride = job->source[0].along;
-        if (view->skip_nan && !rows_lack_nan(job, data[0], job->n, row_stride, width))
-            return 0;
     } else if (job->n <= job->gather_rows) {
         gather_rows(job, w, width, 0, job->n, data);
-        if (view->skip_nan && !lacks_nan(job, data[0], job->n * width))
-            return 0;
     } else {
         return 0;
+    }
+    if (view->skip_nan && !rows_lack_nan(job, data[0], job->n, row_stride, width)) {
+        marked = mark_columns(job, data[0], job->n, row_stride, width, marks);
+        if (reduction->place || 2 * marked > width)
+            return 0;
     }
     char *results = results_of_tile(job, w);
     w->flags |= reduction->reduce_columns(data[0], job->n, row_stride, width, view->parameter,
                                           view->type, results);
+    for (size_t j = 0; marked && j < width; j++) {
+        char column[SHORT_ROWS * ELEMENT_MAX];
+        if (marks[j])
+            reduce_without_nan(job, w, data[0] + j * job->element, job->n, row_stride, column,
+                               results + j * job->result_size);
+    }
     store_results(job, w, results, width);
     return 1;
 }
@@ -582,13 +630,21 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
         data[k] = job->source[k].data + w->kept_offsets[k][0];
         row_stride[k] = row_of(job, job->source[k].row)[view->kept - 1];
     }
+    uint8_t marks[TILE];
+    size_t marked = 0;
     int whole = reduction->reduce_rows && job->sources == 1 && numbered_simply(job);
-    if (whole && view->skip_nan)
-        whole = rows_lack_nan(job, data[0], width, row_stride[0], job->n);
+    if (whole && view->skip_nan && !rows_lack_nan(job, data[0], width, row_stride[0], job->n)) {
+        marked = mark_rows(job, data[0], width, row_stride[0], job->n, marks);
+        whole = !reduction->place && 2 * marked <= width;
+    }
     char *results = whole ? results_of_tile(job, w) : w->results;
     if (whole) {
         w->flags |= reduction->reduce_rows(data[0], width, row_stride[0], job->n, view->parameter,
                                            view->type, results);
+        for (size_t j = 0; marked && j < width; j++)
+            if (marks[j])
+                reduce_without_nan(job, w, data[0] + (ptrdiff_t)j * row_stride[0], job->n, element,
+                                   w->gathered[0], results + j * job->result_size);
     } else {
         for (size_t j = 0; j < width; j++) {
             const char *row = data[0] + (ptrdiff_t)j * row_stride[0];
@@ -893,7 +949,14 @@ static void lay_out(parsum_job *job, size_t block)
     } else if (in_columns || (job->outputs > 1 && job->n < SHORT_RUN)) {
         job->walk = COLUMNS;
         job->plain = readable(job, view->kept - 1);
-        size_t most = ordered || view->where || view->mask ? PICKED_TILE : TILE;
+        /* What a short cut takes at once needs no states, of which an ordered tile has many. */
+        const int short_cut = job->reduction->reduce_columns && job->n <= SHORT_ROWS &&
+                              !view->where && !view->mask && !view->initial;
+        size_t most = view->where || view->mask ? PICKED_TILE
+                      : !ordered                ? TILE
+                      : short_cut               ? SHORT_ORDERED_TILE
+                      : job->plain              ? ORDERED_TILE
+                                                : PICKED_TILE;
         while (most > 64 && most * job->reduction->state_size > TILE_STATES)
             most /= 2;
         /* A narrow tile of few rows is not worth its overhead: gather a wide one instead. */
