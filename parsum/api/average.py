@@ -23,11 +23,14 @@ from parsum.api.arguments import (
 )
 from parsum.api.call import native, part_of, reduce_pairs, report
 from parsum.api.documents import documented
+from parsum.api.lean import LeanPair
 from parsum.api.moments import parallel_mean
+from parsum.api.products import kernel_dtype
 from parsum.reduction import DIVIDE, find, type_of
 
 _KINDS = "biufc"
 _FLOAT64 = np.dtype(np.float64)
+_lean_weighted_mean = LeanPair("weighted_mean", "f")
 
 
 @documented
@@ -61,9 +64,9 @@ def parallel_weighted_mean(
     Returns
     -------
     ndarray or scalar, or a tuple of two
-        ``sum(a * weights) / sum(weights)`` along `axis`: both sums are exact and rounded, and so is
-        their quotient, to the common dtype of both, float64 at least for integers; and the sums of
-        weights.
+        ``sum(a * weights) / sum(weights)`` along `axis`: the quotient of two exact sums, rounded
+        once to the common dtype of both, float64 at least for integers (long double: three times);
+        and the sums of weights.
 
     Raises
     ------
@@ -83,6 +86,15 @@ def parallel_weighted_mean(
             a, axis, keepdims=keepdims, workers=workers, method=method, executor=executor,
             progress=progress,
         )  # fmt: skip
+    if (
+        axis is None
+        and keepdims is False
+        and executor is None
+        and (progress is None or progress is False)
+    ):
+        both = _lean_weighted_mean(a, weights, workers, method)
+        if both is not None:
+            return both if returned else both[0]
     options = check_options(workers, method, executor, progress)
     array, mask = as_array(a)
     check_dtype(array.dtype, "a", _KINDS)
@@ -105,7 +117,7 @@ def parallel_weighted_mean(
         dtype = np.result_type(dtype, _FLOAT64)
     kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
     mean, total, flags = _weighted(array, weight, axes, mask, kept, dtype, options)
-    if flags & DIVIDE or not np.all(total):
+    if flags & DIVIDE:
         raise ZeroDivisionError("weights must not sum to zero, as they are divided by their sum")
     if flags:
         report("weighted_mean", flags, dtype)
@@ -149,34 +161,46 @@ def _weighted(
     options: Options,
 ) -> tuple[Array, Array, int]:
     """Return the weighted means, the sums of weights and flags."""
-    real = part_of(dtype)
-    row = find("weighted_mean", options.method, type_of(real), type_of(real))
-    if row is None or weights.dtype.kind == "c":
-        ones = np.broadcast_to(np.ones((), weights.dtype), weights.shape)
-        sums = []
-        flags = 0
-        for other in (a, ones):
-            result: Array = np.empty(
-                kept, native(np.result_type(other.dtype, weights.dtype, dtype))
-            )
-            kernel = result.dtype
-            if kernel == np.float16 and not native(other.dtype) == native(weights.dtype) == kernel:
-                kernel = _FLOAT64  # nothing is converted to float16
-            flags |= reduce_pairs("dot", other, weights, axes, result, mask, kernel, options)
-            sums.append(result)
-        with np.errstate(all="ignore"):
-            return (sums[0] / sums[1]).astype(dtype), sums[1].astype(dtype), flags
-    both: Array = np.empty((*kept, 2), real)
-    # float16 is converted to by no kernel; float64 loses nothing of what it is mixed with.
-    kernel = real
-    if real == np.float16 and not native(part_of(a.dtype)) == native(weights.dtype) == real:
-        kernel = _FLOAT64
-    if a.dtype.kind != "c":
+    is_complex = weights.dtype.kind == "c"
+    to = dtype if is_complex else part_of(dtype)
+    if a.dtype.kind in "biu" and weights.dtype.kind in "biu":
+        kernel = kernel_dtype(a.dtype, weights.dtype)
+    elif to == np.float16 and not native(part_of(a.dtype)) == native(weights.dtype) == to:
+        kernel = _FLOAT64  # float16 is converted to by no kernel; this loses nothing of it
+    else:
+        kernel = to
+    if find("weighted_mean", options.method, type_of(kernel), type_of(to)) is None:
+        return _quotients(a, weights, axes, mask, kept, dtype, options)
+    both: Array = np.empty((*kept, 2), to)
+    if is_complex or a.dtype.kind != "c":
         flags = reduce_pairs("weighted_mean", a, weights, axes, both, mask, kernel, options)
-        return both[..., 0], both[..., 1], flags
+        return both[..., 0].astype(dtype), both[..., 1].astype(dtype), flags
     mean: Array = np.empty(kept, dtype)
     flags = 0
-    for part, to in ((a.real, mean.real), (a.imag, mean.imag)):
+    for part, found in ((a.real, mean.real), (a.imag, mean.imag)):
         flags |= reduce_pairs("weighted_mean", part, weights, axes, both, mask, kernel, options)
-        to[...] = both[..., 0]
+        found[...] = both[..., 0]
     return mean, both[..., 1].astype(dtype), flags
+
+
+def _quotients(
+    a: Array,
+    weights: Array,
+    axes: tuple[int, ...],
+    mask: Array | None,
+    kept: tuple[int, ...],
+    dtype: DType,
+    options: Options,
+) -> tuple[Array, Array, int]:
+    """Return the same for long double, whose sums are rounded before they are divided."""
+    ones = np.broadcast_to(np.ones((), weights.dtype), weights.shape)
+    sums = []
+    flags = 0
+    for other in (a, ones):
+        result: Array = np.empty(kept, native(np.result_type(other.dtype, weights.dtype, dtype)))
+        flags |= reduce_pairs("dot", other, weights, axes, result, mask, result.dtype, options)
+        sums.append(result)
+    if not np.all(sums[1]):
+        flags |= DIVIDE
+    with np.errstate(all="ignore"):
+        return (sums[0] / sums[1]).astype(dtype), sums[1].astype(dtype), flags

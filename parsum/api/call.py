@@ -555,6 +555,8 @@ def initial_state(row: str, method: str, kernel_type: int, start: Array) -> Any:
     """Return the state of one number, of the kind that the kernel's elements make."""
     number = start.astype(native(start.dtype)).reshape(1)
     parts: Array
+    if row == "nansum":
+        row = "sum"  # a NaN to start from stays
     if number.dtype.kind == "f" and row == "sum":
         if kernel_type == type_of(_LONGDOUBLE):
             parts = number.astype(_LONGDOUBLE)

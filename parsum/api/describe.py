@@ -166,7 +166,6 @@ def _description(record: Array, dtype: DType) -> Description:
         ends = ends.view(_UINT64 if dtype.kind == "u" else _INT64)
     ends = ends.astype(native(dtype))
     counts = record[..., :2].astype(np.intp)
-    rest = [record[..., k] for k in range(4, record.shape[-1])]
-    return Description(
-        counts[..., 0], counts[..., 1], ends[..., 0], ends[..., 1], *(value[()] for value in rest)
-    )
+    fields = [counts[..., 0], counts[..., 1], ends[..., 0], ends[..., 1]]
+    fields += [record[..., k] for k in range(4, record.shape[-1])]
+    return Description(*(field[()] for field in fields))

@@ -224,7 +224,7 @@ class LeanScan:
         self._rows: dict[str, dict[DType, tuple[Any, int, DType | None, int] | None]]
         self._rows = {method: {} for method in METHODS}
 
-    def __call__(self, a: Any, axis: Any, workers: Any, method: Any) -> Any:
+    def __call__(self, a: Any, axis: Any, out: Any, workers: Any, method: Any) -> Any:
         """Return the prefixes along an axis, or of the flattened array, or None."""
         if type(a) is not _ndarray or not (
             workers is None or (type(workers) is int and (workers > 0 or workers == -1))
@@ -251,6 +251,16 @@ class LeanScan:
             result = _empty(shape, to or dtype)
         else:
             return None
+        if out is not None:
+            if (
+                type(out) is not _ndarray
+                or nbytes > COPY_BYTES  # it may be the array itself
+                or out.dtype is not result.dtype
+                or out.shape != result.shape
+                or not out.flags.carray
+            ):
+                return None
+            result = out
         is_time = dtype.kind == "m"
         data: Any
         if nbytes <= COPY_BYTES:

@@ -79,13 +79,8 @@ def parallel_cumsum(
     >>> parallel_cumsum(np.array([1e100, 1.0, -1e100, 1.0]))
     array([1.e+100, 1.e+100, 1.e+000, 2.e+000])
     """
-    if (
-        dtype is None
-        and out is None
-        and executor is None
-        and (progress is None or progress is False)
-    ):
-        small = _lean_cumsum(a, axis, workers, method)
+    if dtype is None and executor is None and (progress is None or progress is False):
+        small = _lean_cumsum(a, axis, out, workers, method)
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
@@ -139,13 +134,8 @@ def parallel_cumprod(
     array([[  1,   2,   6],
            [  4,  20, 120]])
     """
-    if (
-        dtype is None
-        and out is None
-        and executor is None
-        and (progress is None or progress is False)
-    ):
-        small = _lean_cumprod(a, axis, workers, method)
+    if dtype is None and executor is None and (progress is None or progress is False):
+        small = _lean_cumprod(a, axis, out, workers, method)
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ def sum_dtype(dtype: DType) -> DType:
     return native(dtype)
 
 
+#: By kernels that leave NaN out themselves, without a look for it first.
+_NANSUM_OF_FLOATS = replace(_NANSUM, row="nansum")
 _lean_sum = Lean(_SUM, sum_dtype)
 _lean_nansum = Lean(_NANSUM, sum_dtype, not_nan=True)
 
@@ -237,7 +240,10 @@ def parallel_nansum(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    given, rule = as_array(a)[0].dtype, sum_rule(dtype, out)
+    by_kernels = given.char in "efd" and options.method == "exact" and rule(given).kind in "fc"
     return reduce(
-        _NANSUM, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options,
-        skip_nan=as_array(a)[0].dtype.kind in "fc",
+        _NANSUM_OF_FLOATS if by_kernels else _NANSUM,
+        a, axis, rule, out, keepdims, initial, where, options,
+        skip_nan=given.kind in "fc" and not by_kernels,
     )  # fmt: skip
