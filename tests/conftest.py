@@ -1,10 +1,16 @@
-"""Hypothesis profiles: a quick default, and PARSUM_TEST_PROFILE=fuzz for a long search."""
+"""What tests share: CPU levels in turn, and Hypothesis profiles, a quick default and
+PARSUM_TEST_PROFILE=fuzz for a long search.
+"""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+from parsum._native import ffi, lib
+
+import parsum
 
 _common = {
     "deadline": None,
@@ -14,3 +20,13 @@ _common = {
 settings.register_profile("default", max_examples=150, **_common)
 settings.register_profile("fuzz", max_examples=5000, **_common)
 settings.load_profile(os.environ.get("PARSUM_TEST_PROFILE", "default"))
+
+
+@pytest.fixture(params=parsum.cpu_levels())
+def level(request):
+    """Each CPU level in turn, in this process."""
+    best = lib.parsum_level()
+    built = [ffi.string(lib.parsum_level_name(k)).decode() for k in range(lib.parsum_levels())]
+    assert lib.parsum_use_level(built.index(request.param)) == 0
+    yield request.param
+    assert lib.parsum_use_level(best) == 0

@@ -138,11 +138,11 @@ def run_both(draw, function, array, kwargs):
             kwargs = {**kwargs, "out": out}
             expected = outcome(function.numpys, array, **theirs)
             note += f" out {out.dtype}"
-            if "dtype" not in kwargs:
-                if "initial" in function.keywords:
-                    dtype = out.dtype
-                elif function.name in ("mean", "var", "std") and dtype.kind == "f":
-                    dtype = out.dtype
+            by_out = "initial" in function.keywords or (
+                function.name in ("mean", "var", "std") and dtype.kind == "f"
+            )
+            if "dtype" not in kwargs and by_out:
+                dtype = out.dtype
         for part in parts(expected.value):
             poison(np.asarray(part).nbytes)
     workers = draw(st.integers(1, 5))

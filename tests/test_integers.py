@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from oracle import SCALE, assert_same_bits, integer_sum, round_integer
 from strategies import AROUND, INTEGERS, SHORT, integers
 
-from parsum import parallel_sum
+from parsum import parallel_dot, parallel_mean, parallel_sum
 
 METHODS = ["exact", "fast"]
 
@@ -271,3 +272,43 @@ def test_timedelta_dtypes():
     values = np.array([1, 2, 3], "m8[s]")
     for dtype in ("m8", np.timedelta64, int, float):
         assert_same_bits(parallel_sum(values, dtype=dtype), np.sum(values, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.uint64])
+def test_products_of_views_that_begin_together(dtype):
+    """The same first element, and other strides: two arrays all the same."""
+    values = np.arange(1, 41).astype(dtype)
+    for n in (1, 2, 20):
+        a, b = values[:n], values[::2][:n]
+        with np.errstate(over="ignore"):
+            assert parallel_dot(a, b) == np.dot(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint32, np.int64, np.uint64])
+@pytest.mark.parametrize("shape", [(2, 700), (3, 5), (8, 4100), (500, 9)])
+def test_short_columns_and_rows(dtype, shape):
+    """Sums and means of numbers whose sums fit, and of some that do not."""
+    rng = np.random.default_rng(shape[0])
+    info = np.iinfo(dtype)
+    for most in (info.max // 1000, info.max):
+        array = rng.integers(-most if info.min else 0, most, shape, dtype, endpoint=True)
+        for view, axis in ((array, 0), (np.ascontiguousarray(array.T), 1)):
+            with np.errstate(over="ignore"):
+                sums = parallel_sum(view, axis=axis)
+            means = parallel_mean(view, axis=axis)
+            whole = array.astype(object).sum(axis=0)
+            wide = np.dtype(np.uint64 if info.min == 0 else np.int64)
+            assert sums.dtype == wide
+            assert sums.tolist() == [
+                int(np.array(int(v) % 2**64, np.uint64).astype(wide)) for v in whole
+            ]
+            assert means.tolist() == [  # Fraction divides with one rounding
+                float(Fraction(int(v), shape[0])) for v in whole
+            ]
+            fits = all(np.iinfo(wide).min <= int(v) <= np.iinfo(wide).max for v in whole)
+            with np.errstate(over="raise"):
+                if fits:
+                    parallel_sum(view, axis=axis)
+                else:
+                    with pytest.raises(FloatingPointError):
+                        parallel_sum(view, axis=axis)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from children import TESTS, environment, output, run
 from oracle import assert_same_bits, exact_sum, expected_along
-from parsum._native import ffi, lib
 from strategies import FAMILIES, FLOATS, generate
 
 import parsum
@@ -37,16 +36,6 @@ def _digests(level: str) -> list[str]:
 @pytest.mark.parametrize("level", parsum.cpu_levels())
 def test_levels_have_the_same_bits(level):
     assert _digests(level) == _digests("baseline")
-
-
-@pytest.fixture(params=parsum.cpu_levels())
-def level(request):
-    """Each level in turn, in this process."""
-    best = lib.parsum_level()
-    built = [ffi.string(lib.parsum_level_name(k)).decode() for k in range(lib.parsum_levels())]
-    assert lib.parsum_use_level(built.index(request.param)) == 0
-    yield request.param
-    assert lib.parsum_use_level(best) == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -20,27 +20,16 @@ from oracle import (
     scaled_integer,
     sum_of_specials,
 )
-from parsum._native import ffi, lib
+from parsum._native import lib
 from strategies import FAMILIES, FLOATS, INTEGERS, generate, integers
 from test_rational import FORMATS, some_integer
 
-import parsum
 from parsum import parallel_mean
 from parsum.plan import Plan
 from parsum.reduction import DONE, EMPTY, INVALID, Job, View, find, type_of
 
 FORMATS_BY_DTYPE = {form.dtype: form for form in FORMATS}
 LENGTHS = [*range(10), 15, 16, 17, 63, 64, 65, 255, 256, 257, 1023, 2047, 2048, 2049, 5000]
-
-
-@pytest.fixture(params=parsum.cpu_levels())
-def level(request):
-    """Each level in turn, in this process."""
-    best = lib.parsum_level()
-    built = [ffi.string(lib.parsum_level_name(k)).decode() for k in range(lib.parsum_levels())]
-    assert lib.parsum_use_level(built.index(request.param)) == 0
-    yield request.param
-    assert lib.parsum_use_level(best) == 0
 
 
 def row(operation, element, result, method="exact"):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from parsum._native import ffi, lib
 
-import parsum
 from parsum.plan import Plan
 from parsum.reduction import EMPTY, OVERFLOW, Job, View, find, reduce_small, type_of
 
@@ -63,15 +62,6 @@ def reduction(operation, dtype):
     assert row is not None, f"no {operation} of {dtype}"
     assert not row.ordered
     return row
-
-
-@pytest.fixture(params=parsum.cpu_levels())
-def level(request):
-    best = lib.parsum_level()
-    built = [ffi.string(lib.parsum_level_name(k)).decode() for k in range(lib.parsum_levels())]
-    assert lib.parsum_use_level(built.index(request.param)) == 0
-    yield request.param
-    assert lib.parsum_use_level(best) == 0
 
 
 # ---- arrays ----

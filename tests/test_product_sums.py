@@ -11,22 +11,11 @@ from oracle import assert_same_bits, round_integer
 from parsum._native import ffi, lib
 from strategies import COMPLEX, FAMILIES, FLOATS, generate
 
-import parsum
 from parsum.reduction import find, type_of
 
 OVERFLOW, INVALID, DIVIDE = lib.PARSUM_OVERFLOW, lib.PARSUM_INVALID, lib.PARSUM_DIVIDE
 #: Products of doubles are whole multiples of 2**-2148.
 SCALE = 2148
-
-
-@pytest.fixture(params=parsum.cpu_levels())
-def level(request):
-    """Each CPU level in turn."""
-    best = lib.parsum_level()
-    built = [ffi.string(lib.parsum_level_name(k)).decode() for k in range(lib.parsum_levels())]
-    assert lib.parsum_use_level(built.index(request.param)) == 0
-    yield request.param
-    assert lib.parsum_use_level(best) == 0
 
 
 # ---- the reductions ----
