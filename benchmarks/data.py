@@ -64,7 +64,10 @@ def near_one(dtype: str, nbytes: int) -> np.ndarray:
 
 def two_vectors(dtype: str, nbytes: int) -> np.ndarray:
     """Two vectors of normal numbers, one after the other, of so many bytes together."""
-    return normal(dtype, nbytes).reshape(2, -1)
+    a = normal(dtype, nbytes)
+    if np.dtype(dtype).kind in "iu":
+        a = a % 1000  # so that the sum of products fits
+    return a.reshape(2, -1)
 
 
 @lru_cache(maxsize=1)
