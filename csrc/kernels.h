@@ -378,6 +378,11 @@ typedef struct {
                     int about_mean, short_moments *to);
     void (*rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, int about_mean,
                  short_moments *to);
+    /* The same of products: `high` and `low` are their sums, `sum` those of their magnitudes. */
+    void (*product_columns)(const void *a, const void *b, size_t rows, ptrdiff_t a_stride,
+                            ptrdiff_t b_stride, size_t columns, short_moments *to);
+    void (*product_rows)(const void *a, const void *b, size_t rows, ptrdiff_t a_stride,
+                         ptrdiff_t b_stride, size_t n, short_moments *to);
 } short_moment_kernels;
 
 /* Products of one integer type: sums of 192 bits, the least significant word first. */
@@ -439,6 +444,8 @@ typedef struct {
     size_t lanes; /* of doubles */
     void (*short_bounds)(const short_moments *from, size_t count, size_t n, double divisor,
                          int root, int precise, double *least, double *most);
+    void (*short_product_bounds)(const short_moments *from, size_t count, size_t n, int precise,
+                                 double *least, double *most);
     order_kernels order_boolean, order_i8, order_u8, order_i16, order_u16, order_i32, order_u32;
     order_kernels order_i64, order_u64, order_f16, order_f32, order_f64, order_time;
     complex_order_kernels order_c64, order_c128;

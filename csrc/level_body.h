@@ -42,13 +42,11 @@
         .moment_columns = moment_columns_##TYPE,                                                   \
     }
 
-#define SHORT_TABLE(TYPE)                                                                          \
-    {                                                                                              \
-        {short_columns_##TYPE, short_rows_##TYPE},                                                 \
-        {                                                                                          \
-            short_columns_precise_##TYPE, short_rows_precise_##TYPE                                \
-        }                                                                                          \
-    }
+#define SHORT_KERNELS(NAME)                                                                        \
+    {short_columns_##NAME, short_rows_##NAME, short_product_columns_##NAME,                        \
+     short_product_rows_##NAME}
+#define SHORT_TABLE(TYPE) {SHORT_KERNELS(TYPE), SHORT_KERNELS(precise_##TYPE)}
+
 #define INTEGER_PRODUCT_TABLE(TYPE) {.dot = dot_##TYPE, .columns = dot_columns_##TYPE}
 #define INTEGER_FIELDS(TYPE)                                                                       \
     .sum = sum_##TYPE, .columns = columns_##TYPE, .squares = squares_##TYPE, .powers = powers_##TYPE
@@ -167,6 +165,7 @@ const kernel_table LEVEL_TABLE = {
                       [OF_F16] = SHORT_TABLE(f16)},
     .lanes = LANES,
     .short_bounds = short_bounds,
+    .short_product_bounds = short_product_bounds,
     .order_boolean = {ORDER_PLAIN(boolean)},
     .order_i8 = {ORDER_PLAIN(i8), ORDER_ABS(i8)},
     .order_u8 = {ORDER_PLAIN(u8)},

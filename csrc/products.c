@@ -1359,6 +1359,26 @@ ALL_SHORT_CUTS(f64, PARSUM_FLOAT64)
     .reduce_rows = reduce_rows_##OPERATION##_##NAME,
 #define NO_SHORT_CUTS(OPERATION, NAME)
 
+#define SHORT_DOTS(NAME, ELEMENT_TYPE)                                                             \
+    static int reduce_dot_columns_##NAME(const void *a, const void *b, size_t rows,                \
+                                         ptrdiff_t a_stride, ptrdiff_t b_stride, size_t columns,   \
+                                         int type, char *result)                                   \
+    {                                                                                              \
+        return parsum_short_pair_columns((short_operation){"dot", ELEMENT_TYPE, 0, 0}, a, b, rows, \
+                                         a_stride, b_stride, columns, type, result);               \
+    }                                                                                              \
+    static int reduce_dot_rows_##NAME(const void *a, const void *b, size_t rows,                   \
+                                      ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, int type,  \
+                                      char *result)                                                \
+    {                                                                                              \
+        return parsum_short_pair_rows((short_operation){"dot", ELEMENT_TYPE, 0, 0}, a, b, rows,    \
+                                      a_stride, b_stride, n, type, result);                        \
+    }
+
+SHORT_DOTS(f16, PARSUM_FLOAT16)
+SHORT_DOTS(f32, PARSUM_FLOAT32)
+SHORT_DOTS(f64, PARSUM_FLOAT64)
+
 #define DOT_ROW(OPERATION, TYPE, ELEMENT_TYPE)                                                     \
     {                                                                                              \
         .operation = OPERATION,                                                                    \
@@ -1369,6 +1389,8 @@ ALL_SHORT_CUTS(f64, PARSUM_FLOAT64)
         .restart = restart_dot,                                                                    \
         .accumulate_pairs = accumulate_dot_##TYPE,                                                 \
         .accumulate_pair_columns = accumulate_dot_columns_##TYPE,                                  \
+        .reduce_pair_columns = reduce_dot_columns_##TYPE,                                          \
+        .reduce_pair_rows = reduce_dot_rows_##TYPE,                                                \
         .combine = combine_dot,                                                                    \
         .finish = finish_dot,                                                                      \
     }

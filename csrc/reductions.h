@@ -49,6 +49,10 @@ struct parsum_reduction {
                           double parameter, int type, char *result);
     int (*reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
                        double parameter, int type, char *result);
+    int (*reduce_pair_columns)(const void *a, const void *b, size_t rows, ptrdiff_t a_row_stride,
+                               ptrdiff_t b_row_stride, size_t columns, int type, char *result);
+    int (*reduce_pair_rows)(const void *a, const void *b, size_t rows, ptrdiff_t a_row_stride,
+                            ptrdiff_t b_row_stride, size_t n, int type, char *result);
     void (*combine)(void *state, const void *other);
     int (*finish)(const void *state, int type, void *result);
 };

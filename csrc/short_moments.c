@@ -41,7 +41,8 @@ static int with_state(short_operation operation, const char *data, size_t n, ptr
     return row->finish(state, type, result);
 }
 
-/* Writes the result that lies between two bounds; returns whether there is only one. */
+/* Writes the result that lies between two bounds; returns whether there is only one. Zeros of both
+ * signs are two. */
 static int is_rounded(double least, double most, int type, char *result)
 {
     float narrow[2] = {(float)least, (float)most};
@@ -49,10 +50,10 @@ static int is_rounded(double least, double most, int type, char *result)
     switch (type) {
     case PARSUM_FLOAT64:
         memcpy(result, &least, sizeof least);
-        return least == most;
+        return memcmp(&least, &most, sizeof least) == 0 && isfinite(most);
     case PARSUM_FLOAT32:
         memcpy(result, &narrow[0], sizeof narrow[0]);
-        return narrow[0] == narrow[1] && narrow[1] < INFINITY;
+        return memcmp(&narrow[0], &narrow[1], sizeof narrow[0]) == 0 && isfinite(narrow[1]);
     default:
         if (!(most - most == 0) || parsum_round_double(least, type, &half[0]) ||
             parsum_round_double(most, type, &half[1]))
@@ -88,6 +89,27 @@ static double divisor_of(short_operation operation, size_t n, double parameter)
     return operation.about_mean ? (double)n - parameter : 0;
 }
 
+/* The last vector of columns ends with the last column. */
+static void move_last(size_t lanes, size_t count, double *least, double *most)
+{
+    const size_t whole = count / lanes * lanes;
+    for (size_t j = whole; j < count; j++) {
+        least[j] = least[j + lanes - (count - whole)];
+        most[j] = most[j + lanes - (count - whole)];
+    }
+}
+
+/* Columns of a tile: as many as stay in cache while they are read twice, and none that leaves fewer
+ * columns for the next than fill a vector. */
+static size_t columns_of_tile(size_t lanes, size_t column_bytes, size_t columns)
+{
+    size_t tile = CACHED_BYTES / column_bytes;
+    tile = tile < 64 ? 64 : tile > SHORT_TILE ? SHORT_TILE : tile;
+    if (columns <= tile)
+        return columns;
+    return columns - tile < lanes ? tile - lanes : tile;
+}
+
 int parsum_short_columns(short_operation operation, const char *data, size_t rows,
                          ptrdiff_t row_stride, size_t columns, double parameter, int type,
                          char *result)
@@ -99,7 +121,6 @@ int parsum_short_columns(short_operation operation, const char *data, size_t row
     const double divisor = divisor_of(operation, rows, parameter);
     short_moments moments;
     double least[SHORT_ROOM], most[SHORT_ROOM];
-    size_t tile = CACHED_BYTES / (rows * size);
     int flags = 0;
     if (rows == 2 && divisor == 2 && operation.root && type == operation.element &&
         type != PARSUM_FLOAT16) {
@@ -108,25 +129,15 @@ int parsum_short_columns(short_operation operation, const char *data, size_t row
                 flags |= with_state(operation, data, rows, row_stride, parameter, type, result);
         return flags;
     }
-    tile = tile < 64 ? 64 : tile > SHORT_TILE ? SHORT_TILE : tile;
     while (columns) {
-        /* No tile is left with fewer columns than fill a vector, if there are others. */
-        size_t count = columns < tile ? columns : tile;
-        if (columns - count > 0 && columns - count < kernels->lanes)
-            count -= kernels->lanes;
-        const size_t whole = count / kernels->lanes * kernels->lanes;
-        const int known = bounded && whole;
+        const size_t count = columns_of_tile(kernels->lanes, rows * size, columns);
+        const int known = bounded && count >= kernels->lanes;
         if (known) {
             kernels->short_moments[product_type_of(operation.element)][precise].columns(
                 data, rows, row_stride, count, operation.about_mean, &moments);
             kernels->short_bounds(&moments, count, rows, divisor, operation.root, precise, least,
                                   most);
-            if (count > whole)
-                /* The last vector ends with the last column. */
-                for (size_t j = whole; j < count; j++) {
-                    least[j] = least[j + kernels->lanes - (count - whole)];
-                    most[j] = most[j + kernels->lanes - (count - whole)];
-                }
+            move_last(kernels->lanes, count, least, most);
         }
         for (size_t j = 0; j < count; j++)
             if (!known || !is_rounded(least[j], most[j], type, result + j * to))
@@ -175,6 +186,88 @@ int parsum_short_rows(short_operation operation, const char *data, size_t rows,
         for (size_t r = 0; r < count; r++, data += row_stride, result += to)
             if (!bounded || !is_rounded(least[r], most[r], type, result))
                 flags |= with_state(operation, data, n, (ptrdiff_t)size, parameter, type, result);
+        rows -= count;
+    }
+    return flags;
+}
+
+static int pair_with_state(short_operation operation, const char *a, const char *b, size_t n,
+                           ptrdiff_t a_stride, ptrdiff_t b_stride, int type, char *result)
+{
+    _Alignas(64) char state[STATE_MAX];
+    const parsum_reduction *row =
+        parsum_find(operation.operation, "exact", operation.element, type);
+    row->identity(state, 0);
+    row->accumulate_pairs(state, a, b, n, a_stride, b_stride);
+    return row->finish(state, type, result);
+}
+
+int parsum_short_pair_columns(short_operation operation, const char *a, const char *b, size_t rows,
+                              ptrdiff_t a_stride, ptrdiff_t b_stride, size_t columns, int type,
+                              char *result)
+{
+    const kernel_table *kernels = parsum_kernels();
+    const size_t size = parsum_type_size[operation.element], to = parsum_type_size[type];
+    const int precise = type == PARSUM_FLOAT64;
+    int flags = 0;
+    while (columns) {
+        short_moments sums;
+        double least[SHORT_ROOM], most[SHORT_ROOM];
+        const size_t count = columns_of_tile(kernels->lanes, 2 * rows * size, columns);
+        const int known = type != PARSUM_LONGDOUBLE && count >= kernels->lanes;
+        if (known) {
+            kernels->short_moments[product_type_of(operation.element)][precise].product_columns(
+                a, b, rows, a_stride, b_stride, count, &sums);
+            kernels->short_product_bounds(&sums, count, rows, precise, least, most);
+            move_last(kernels->lanes, count, least, most);
+        }
+        for (size_t j = 0; j < count; j++)
+            if (!known || !is_rounded(least[j], most[j], type, result + j * to))
+                flags |= pair_with_state(operation, a + j * size, b + j * size, rows, a_stride,
+                                         b_stride, type, result + j * to);
+        a += count * size;
+        b += count * size;
+        result += count * to;
+        columns -= count;
+    }
+    return flags;
+}
+
+int parsum_short_pair_rows(short_operation operation, const char *a, const char *b, size_t rows,
+                           ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, int type, char *result)
+{
+    const kernel_table *kernels = parsum_kernels();
+    const size_t size = parsum_type_size[operation.element], to = parsum_type_size[type];
+    const int precise = type == PARSUM_FLOAT64, known = type != PARSUM_LONGDOUBLE;
+    const int turns = n <= TURNED_ROW_MAX && rows >= kernels->lanes;
+    int flags = 0;
+    while (rows) {
+        size_t count = turns ? TURNED_BYTES / (n * size) : SHORT_TILE;
+        count = rows < count ? rows : count;
+        if (turns) {
+            _Alignas(64) char turned[2][TURNED_BYTES];
+            const ptrdiff_t stride = (ptrdiff_t)(count * size);
+            parsum_turn(size, a, count, a_stride, n, turned[0]);
+            parsum_turn(size, b, count, b_stride, n, turned[1]);
+            flags |= parsum_short_pair_columns(operation, turned[0], turned[1], n, stride, stride,
+                                               count, type, result);
+        } else {
+            short_moments sums;
+            double least[SHORT_ROOM], most[SHORT_ROOM];
+            if (known) {
+                kernels->short_moments[product_type_of(operation.element)][precise].product_rows(
+                    a, b, count, a_stride, b_stride, n, &sums);
+                kernels->short_product_bounds(&sums, count, n, precise, least, most);
+            }
+            for (size_t r = 0; r < count; r++)
+                if (!known || !is_rounded(least[r], most[r], type, result + r * to))
+                    flags |= pair_with_state(operation, a + (ptrdiff_t)r * a_stride,
+                                             b + (ptrdiff_t)r * b_stride, n, (ptrdiff_t)size,
+                                             (ptrdiff_t)size, type, result + r * to);
+        }
+        a += (ptrdiff_t)count * a_stride;
+        b += (ptrdiff_t)count * b_stride;
+        result += count * to;
         rows -= count;
     }
     return flags;

@@ -19,4 +19,12 @@ int parsum_short_columns(short_operation operation, const char *data, size_t row
 int parsum_short_rows(short_operation operation, const char *data, size_t rows,
                       ptrdiff_t row_stride, size_t n, double parameter, int type, char *result);
 
+/* As reduce_pair_columns and reduce_pair_rows; of `operation` the name and the element count. */
+int parsum_short_pair_columns(short_operation operation, const char *a, const char *b, size_t rows,
+                              ptrdiff_t a_stride, ptrdiff_t b_stride, size_t columns, int type,
+                              char *result);
+int parsum_short_pair_rows(short_operation operation, const char *a, const char *b, size_t rows,
+                           ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n, int type,
+                           char *result);
+
 #endif

@@ -286,6 +286,104 @@ INLINE void bounds_of_moments(const short_moments *from, size_t count, size_t n,
     }
 }
 
+/* ---- products ----
+ *
+ * The same for the sum of x y, with the sum of |x y| in the place of S in the bounds: p + e is x y
+ * exactly, and nothing else is left out of a term. */
+
+INLINE void take_products(short_sums *to, const vec_f64 *x, const vec_f64 *y, const int precise)
+{
+    const vec_f64 p = *x * *y;
+    if (precise) {
+        vec_f64 e, error;
+        product_error(x, y, &p, &e);
+        two_sum(&to->high, &p, &to->high, &error);
+        to->low += error + e;
+    } else {
+        to->high += p;
+    }
+    to->sum += (vec_f64)((vec_i64)p & INT64_MAX);
+}
+
+INLINE void products_of_columns(const int type, const int precise, const char *a, const char *b,
+                                size_t rows, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t columns,
+                                short_moments *to)
+{
+    const size_t size = type == OF_F64 ? 8 : type == OF_F32 ? 4 : 2;
+    const size_t strips = (columns + LANES - 1) / LANES, overlapping = columns / LANES;
+    const vec_f64 zero = {0};
+    const short_sums none = {zero, zero, zero, zero, zero};
+    for (size_t s = 0; s < strips; s++)
+        store_sums(&none, to, s * LANES);
+    for (size_t r = 0; r < rows; r += 2 * SHORT_AT_ONCE) {
+        const size_t count = rows - r < 2 * SHORT_AT_ONCE ? rows - r : 2 * SHORT_AT_ONCE;
+        for (size_t s = 0; s < strips; s++) {
+            const size_t j = s == overlapping ? columns - LANES : s * LANES;
+            const char *p = a + (ptrdiff_t)r * a_stride + j * size;
+            const char *q = b + (ptrdiff_t)r * b_stride + j * size;
+            short_sums sums;
+            load_sums(to, &sums, s * LANES);
+            for (size_t k = 0; k < count; k++, p += a_stride, q += b_stride) {
+                vec_f64 x, y;
+                load_as(type, &x, p, 0);
+                load_as(type, &y, q, 0);
+                take_products(&sums, &x, &y, precise);
+            }
+            store_sums(&sums, to, s * LANES);
+        }
+    }
+}
+
+INLINE void products_of_rows(const int type, const int precise, const char *a, const char *b,
+                             size_t rows, ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n,
+                             short_moments *to)
+{
+    const size_t size = type == OF_F64 ? 8 : type == OF_F32 ? 4 : 2;
+    const size_t whole = n / LANES * LANES, left = n - whole;
+    const vec_f64 zero = {0};
+    for (size_t r = 0; r < rows; r++, a += a_stride, b += b_stride) {
+        short_sums sums = {zero, zero, zero, zero, zero};
+        vec_f64 x, y;
+        for (size_t i = 0; i < whole; i += LANES) {
+            load_as(type, &x, a + i * size, 0);
+            load_as(type, &y, b + i * size, 0);
+            take_products(&sums, &x, &y, precise);
+        }
+        if (left) {
+            char padded[2][LANES * sizeof(double)] = {{0}};
+            memcpy(padded[0], a + whole * size, left * size);
+            memcpy(padded[1], b + whole * size, left * size);
+            load_as(type, &x, padded[0], 0);
+            load_as(type, &y, padded[1], 0);
+            take_products(&sums, &x, &y, precise);
+        }
+        join_deviations(&sums);
+        to->high[r] = sums.high[0];
+        to->low[r] = sums.low[0];
+        to->sum[r] = sums.sum[0];
+    }
+}
+
+INLINE void bounds_of_products(const short_moments *from, size_t count, size_t n, const int precise,
+                               double *least, double *most)
+{
+    const double terms = (double)(n + 16);
+    const double relative = precise ? terms * terms * 0x1p-104 + 0x1p-98 : terms * 0x1p-50;
+    for (size_t j = 0; j < count; j += LANES) {
+        short_sums sums;
+        load_sums(from, &sums, j);
+        const vec_f64 slack = sums.sum * relative, value = sums.high + sums.low;
+        const vec_f64 low = sums.low - (value - sums.high), zero = {0};
+        const vec_i64 trusted = (vec_i64)(sums.sum >= 0x1p-900) & (vec_i64)(sums.sum <= 0x1p1000);
+        const vec_f64 unknown = zero + (double)NAN;
+        vec_f64 below = value + (low - slack), above = value + (low + slack);
+        below = (vec_f64)(((vec_i64)below & trusted) | ((vec_i64)unknown & ~trusted));
+        above = (vec_f64)(((vec_i64)above & trusted) | ((vec_i64)unknown & ~trusted));
+        memcpy(least + j, &below, sizeof below);
+        memcpy(most + j, &above, sizeof above);
+    }
+}
+
 #define SHORT_MOMENTS_OF(NAME, TYPE, PRECISE)                                                      \
     static void short_columns_##NAME(const void *data, size_t rows, ptrdiff_t row_stride,          \
                                      size_t columns, int about_mean, short_moments *to)            \
@@ -296,6 +394,18 @@ INLINE void bounds_of_moments(const short_moments *from, size_t count, size_t n,
                                   int about_mean, short_moments *to)                               \
     {                                                                                              \
         deviations_of_rows(TYPE, PRECISE, data, rows, row_stride, n, about_mean, to);              \
+    }                                                                                              \
+    static void short_product_columns_##NAME(const void *a, const void *b, size_t rows,            \
+                                             ptrdiff_t a_stride, ptrdiff_t b_stride,               \
+                                             size_t columns, short_moments *to)                    \
+    {                                                                                              \
+        products_of_columns(TYPE, PRECISE, a, b, rows, a_stride, b_stride, columns, to);           \
+    }                                                                                              \
+    static void short_product_rows_##NAME(const void *a, const void *b, size_t rows,               \
+                                          ptrdiff_t a_stride, ptrdiff_t b_stride, size_t n,        \
+                                          short_moments *to)                                       \
+    {                                                                                              \
+        products_of_rows(TYPE, PRECISE, a, b, rows, a_stride, b_stride, n, to);                    \
     }
 
 SHORT_MOMENTS_OF(f64, OF_F64, 0)
@@ -312,4 +422,13 @@ static void short_bounds(const short_moments *from, size_t count, size_t n, doub
         bounds_of_moments(from, count, n, divisor, root, 1, least, most);
     else
         bounds_of_moments(from, count, n, divisor, root, 0, least, most);
+}
+
+static void short_product_bounds(const short_moments *from, size_t count, size_t n, int precise,
+                                 double *least, double *most)
+{
+    if (precise)
+        bounds_of_products(from, count, n, 1, least, most);
+    else
+        bounds_of_products(from, count, n, 0, least, most);
 }

@@ -585,27 +585,39 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
 {
     const parsum_reduction *reduction = job->reduction;
     const parsum_view *view = &job->view;
-    if (!reduction->reduce_columns || job->segments != 1 || !job->n || job->n > SHORT_ROWS ||
-        view->initial || view->where || view->mask || !numbered_simply(job))
+    if (!(reduction->reduce_columns || reduction->reduce_pair_columns) || job->segments != 1 ||
+        !job->n || job->n > SHORT_ROWS || view->initial || view->where || view->mask ||
+        !numbered_simply(job))
         return 0;
     const char *data[SOURCES];
-    ptrdiff_t row_stride = (ptrdiff_t)(width * job->element);
+    ptrdiff_t row_strides[SOURCES];
     uint8_t marks[TILE];
     size_t marked = 0;
+    for (int k = 0; k < job->sources; k++) {
+        data[k] = job->source[k].data + w->kept_offsets[k][0];
+        row_strides[k] =
+            job->plain && job->one_run ? job->source[k].along : (ptrdiff_t)(width * job->element);
+    }
     if (job->plain && job->one_run) {
-        data[0] = job->source[0].data + w->kept_offsets[0][0];
-        row_stride = job->source[0].along;
+        /* where they are */
     } else if (job->n <= job->gather_rows) {
         gather_rows(job, w, width, 0, job->n, data);
     } else {
         return 0;
     }
-    if (view->skip_nan && !rows_lack_nan(job, data[0], job->n, row_stride, width)) {
-        marked = mark_columns(job, data[0], job->n, row_stride, width, marks);
+    if (view->skip_nan && !rows_lack_nan(job, data[0], job->n, row_strides[0], width)) {
+        marked = mark_columns(job, data[0], job->n, row_strides[0], width, marks);
         if (reduction->place || 2 * marked > width)
             return 0;
     }
     char *results = results_of_tile(job, w);
+    if (job->sources == 2) {
+        w->flags |= reduction->reduce_pair_columns(data[0], data[1], job->n, row_strides[0],
+                                                   row_strides[1], width, view->type, results);
+        store_results(job, w, results, width);
+        return 1;
+    }
+    const ptrdiff_t row_stride = row_strides[0];
     w->flags |= reduction->reduce_columns(data[0], job->n, row_stride, width, view->parameter,
                                           view->type, results);
     for (size_t j = 0; marked && j < width; j++) {
@@ -637,8 +649,12 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
         marked = mark_rows(job, data[0], width, row_stride[0], job->n, marks);
         whole = !reduction->place && 2 * marked <= width;
     }
-    char *results = whole ? results_of_tile(job, w) : w->results;
-    if (whole) {
+    const int pairs = job->sources == 2 && reduction->reduce_pair_rows;
+    char *results = whole || pairs ? results_of_tile(job, w) : w->results;
+    if (pairs) {
+        w->flags |= reduction->reduce_pair_rows(data[0], data[1], width, row_stride[0],
+                                                row_stride[1], job->n, view->type, results);
+    } else if (whole) {
         w->flags |= reduction->reduce_rows(data[0], width, row_stride[0], job->n, view->parameter,
                                            view->type, results);
         for (size_t j = 0; marked && j < width; j++)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from oracle import assert_same_bits
-from reference import norm2_of, std_of, var_of
+from reference import dot_of, norm2_of, std_of, values, var_of
 
-from parsum import parallel_nanvar, parallel_norm, parallel_std, parallel_var
+from parsum import parallel_nanvar, parallel_norm, parallel_std, parallel_var, parallel_vecdot
 
 # Of overflow, of degrees of freedom that are not left, and of nothing but NaN.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -93,6 +93,49 @@ def test_columns_and_rows(level, dtype, data):
                 _check(std, lambda line, d=ddof: std_of(line, dtype, d), array.T, f"std {note}")
             norm = parallel_norm(view, axis=0)
             _check(norm, lambda line: norm2_of(line, dtype), array.T, f"norm {note}")
+
+
+@pytest.mark.parametrize("style", ["ties", "random", "finite hard", "nans"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_inner_products(level, dtype, style):
+    """Down columns and along rows, of layouts that are not alike too; some cancel to zero."""
+    for rows in ROWS:
+        columns = COLUMNS[(rows * 5) % len(COLUMNS)]
+        a, b = (
+            values(style, rows * columns, np.dtype(dtype).char, seed).reshape(rows, columns)
+            for seed in (rows, rows + 1)
+        )
+        if rows > 1:
+            a[-1, 0], b[-1, 0] = -a[0, 0], b[0, 0]
+        for left in (a, np.asfortranarray(a)):
+            for right in (b, np.asfortranarray(b)):
+                note = f"{style} {rows} {columns} {left.strides} {right.strides}"
+                with np.errstate(all="ignore"):
+                    actual = parallel_vecdot(left, right, axis=0)
+                    expected = [dot_of(x, y, dtype) for x, y in zip(a.T, b.T, strict=True)]
+                assert_same_bits(actual, np.array(expected, dtype), note)
+
+
+def test_products_that_cancel_near_the_least_number():
+    """Between bounds that round to -0.0 and to 0.0 there are two results: it is 0.0."""
+    for dtype in FLOATS:
+        tiny = np.finfo(dtype).tiny
+        a = np.array([[1, -1, 1] * 9, [-1, 1, 1] * 9], dtype)
+        b = np.full((2, 27), tiny, dtype)
+        actual = parallel_vecdot(a, b, axis=0)
+        assert_same_bits(actual, np.array([0, 0, 2 * tiny] * 9, dtype), str(dtype))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_products_that_overflow(dtype, sign):
+    """They are infinite, and reported."""
+    a = np.full((2, 20), np.finfo(dtype).max, dtype)
+    for left in (a, np.asfortranarray(a)):
+        with np.errstate(over="ignore"):
+            assert np.all(parallel_vecdot(left, sign * a, axis=0) == sign * np.inf)
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+            parallel_vecdot(left, sign * a, axis=0)
 
 
 @pytest.mark.parametrize("to", FLOATS)

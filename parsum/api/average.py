@@ -1,4 +1,4 @@
-"""Weighted means: sums of products over sums of weights."""
+"""Weighted means: exact sums of products over exact sums of weights, rounded once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from parsum.api.documents import documented
 from parsum.api.lean import LeanPair
 from parsum.api.moments import parallel_mean
 from parsum.api.products import kernel_dtype
-from parsum.reduction import DIVIDE, find, type_of
+from parsum.reduction import DIVIDE, OVERFLOW
 
 _KINDS = "biufc"
 _FLOAT64 = np.dtype(np.float64)
@@ -46,7 +46,7 @@ def parallel_weighted_mean(
     executor: ThreadPoolExecutor | None = None,
     progress: Progress = None,
 ) -> Any:
-    """Weighted mean, as :func:`numpy.average`, of exact sums.
+    """Weighted mean, as :func:`numpy.average`, of exact sums: correctly rounded.
 
     Parameters
     ----------
@@ -64,15 +64,17 @@ def parallel_weighted_mean(
     Returns
     -------
     ndarray or scalar, or a tuple of two
-        ``sum(a * weights) / sum(weights)`` along `axis`: the quotient of two exact sums, rounded
-        once to the common dtype of both, float64 at least for integers (long double: three times);
-        and the sums of weights.
+        ``sum(a * weights) / sum(weights)`` along `axis`, of the common dtype of both, float64 at
+        least for integers; and the sums of weights. Both sums are exact, and the quotient and the
+        sum of weights are rounded once each (of complex numbers, so are both parts). Elements of
+        two dtypes are converted to their common one first. Long doubles alone are not exact: their
+        sums are compensated and rounded, and then divided.
 
     Raises
     ------
     {raises}
     ZeroDivisionError
-        If the weights of a result sum to zero.
+        If the weights of a result sum to zero. Of masked arrays, such results are masked.
 
     Examples
     --------
@@ -105,6 +107,8 @@ def parallel_weighted_mean(
             a, axis, keepdims=keepdims, workers=workers, method=method, executor=executor,
             progress=progress,
         )  # fmt: skip
+        if mask is not None:
+            return mean, np.sum(~mask, axes, mean.dtype, keepdims=keepdims)
         return mean, np.full_like(mean, array.size // max(mean.size, 1))[()]
     weight, weight_mask = as_array(weights)
     check_dtype(weight.dtype, "weights", _KINDS)
@@ -117,16 +121,25 @@ def parallel_weighted_mean(
         dtype = np.result_type(dtype, _FLOAT64)
     kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
     mean, total, flags = _weighted(array, weight, axes, mask, kept, dtype, options)
+    is_masked = isinstance(a, np.ma.MaskedArray) or isinstance(weights, np.ma.MaskedArray)
     if flags & DIVIDE:
-        raise ZeroDivisionError("weights must not sum to zero, as they are divided by their sum")
+        if not is_masked:
+            raise ZeroDivisionError(
+                "weights must not sum to zero, as they are divided by their sum"
+            )
+        flags &= ~DIVIDE
+    if flags & OVERFLOW and not returned and not np.any(np.isinf(mean) & np.isfinite(total)):
+        flags &= ~OVERFLOW  # of a sum of weights that nobody asked for
     if flags:
         report("weighted_mean", flags, dtype)
     if keepdims:
         shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
         mean, total = mean.reshape(shape), total.reshape(shape)
-    if isinstance(a, np.ma.MaskedArray) and mask is not None:
-        nothing = np.all(mask, axis=axes, keepdims=keepdims)
-        mean = np.ma.array(mean, mask=nothing)
+    if is_masked:
+        nothing = total == 0
+        if mask is not None:
+            nothing |= np.all(mask, axis=axes, keepdims=keepdims)
+        mean, total = np.ma.array(mean, mask=nothing), np.ma.array(total, mask=nothing)
     return (mean[()], total[()]) if returned else mean[()]
 
 
@@ -161,29 +174,19 @@ def _weighted(
     options: Options,
 ) -> tuple[Array, Array, int]:
     """Return the weighted means, the sums of weights and flags."""
-    is_complex = weights.dtype.kind == "c"
-    to = dtype if is_complex else part_of(dtype)
-    if a.dtype.kind in "biu" and weights.dtype.kind in "biu":
-        kernel = kernel_dtype(a.dtype, weights.dtype)
-    elif to == np.float16 and not native(part_of(a.dtype)) == native(weights.dtype) == to:
-        kernel = _FLOAT64  # float16 is converted to by no kernel; this loses nothing of it
-    else:
-        kernel = to
-    if find("weighted_mean", options.method, type_of(kernel), type_of(to)) is None:
-        return _quotients(a, weights, axes, mask, kept, dtype, options)
-    both: Array = np.empty((*kept, 2), to)
-    if is_complex or a.dtype.kind != "c":
-        flags = reduce_pairs("weighted_mean", a, weights, axes, both, mask, kernel, options)
-        return both[..., 0].astype(dtype), both[..., 1].astype(dtype), flags
+    if "g" in (a.dtype.char.lower(), weights.dtype.char.lower()):
+        return _of_rounded_sums(a, weights, axes, mask, kept, dtype, options)
+    if a.dtype.kind != "c" or weights.dtype.kind == "c":
+        return _once(a, weights, axes, mask, kept, dtype, options)
     mean: Array = np.empty(kept, dtype)
     flags = 0
-    for part, found in ((a.real, mean.real), (a.imag, mean.imag)):
-        flags |= reduce_pairs("weighted_mean", part, weights, axes, both, mask, kernel, options)
-        found[...] = both[..., 0]
-    return mean, both[..., 1].astype(dtype), flags
+    for part, to in ((a.real, mean.real), (a.imag, mean.imag)):
+        to[...], total, more = _once(part, weights, axes, mask, kept, part_of(dtype), options)
+        flags |= more
+    return mean, total.astype(dtype), flags
 
 
-def _quotients(
+def _once(
     a: Array,
     weights: Array,
     axes: tuple[int, ...],
@@ -192,15 +195,34 @@ def _quotients(
     dtype: DType,
     options: Options,
 ) -> tuple[Array, Array, int]:
-    """Return the same for long double, whose sums are rounded before they are divided."""
+    """Return what _weighted does, of numbers whose exact sums are rounded once."""
+    both: Array = np.empty((*kept, 2), dtype)
+    flags = 0
+    if both.size:
+        kernel = kernel_dtype(a.dtype, weights.dtype)
+        flags = reduce_pairs("weighted_mean", a, weights, axes, both, mask, kernel, options)
+    return both[..., 0], both[..., 1], flags
+
+
+def _of_rounded_sums(
+    a: Array,
+    weights: Array,
+    axes: tuple[int, ...],
+    mask: Array | None,
+    kept: tuple[int, ...],
+    dtype: DType,
+    options: Options,
+) -> tuple[Array, Array, int]:
+    """Return what _weighted does, of long doubles: of compensated sums."""
     ones = np.broadcast_to(np.ones((), weights.dtype), weights.shape)
-    sums = []
+    sums: list[Array] = []
     flags = 0
     for other in (a, ones):
-        result: Array = np.empty(kept, native(np.result_type(other.dtype, weights.dtype, dtype)))
-        flags |= reduce_pairs("dot", other, weights, axes, result, mask, result.dtype, options)
+        result: Array = np.empty(kept, dtype)
+        if result.size:
+            kernel = kernel_dtype(dtype, dtype)
+            flags |= reduce_pairs("dot", other, weights, axes, result, mask, kernel, options)
         sums.append(result)
-    if not np.all(sums[1]):
-        flags |= DIVIDE
+    flags |= 0 if np.all(sums[1]) else DIVIDE
     with np.errstate(all="ignore"):
-        return (sums[0] / sums[1]).astype(dtype), sums[1].astype(dtype), flags
+        return sums[0] / sums[1], sums[1], flags
