@@ -84,9 +84,38 @@ void parsum_gather(char *out, const char *data, size_t n, ptrdiff_t stride, size
 }
 
 void parsum_gather_offsets(char *out, const char *data, size_t n, const ptrdiff_t *offsets,
-                           size_t size, size_t swap)
+                           size_t size, size_t swap){COPY_ALL(offsets[i])}
+
+#define TRANSPOSE(TYPE)                                                                            \
+    do {                                                                                           \
+        for (size_t i = 0; i < rows; i++) {                                                        \
+            const TYPE *row = (const void *)(data + (ptrdiff_t)i * row_stride);                    \
+            TYPE *to = (TYPE *)(void *)out + i;                                                    \
+            for (size_t k = 0; k < columns; k++)                                                   \
+                to[k * rows] = row[k];                                                             \
+        }                                                                                          \
+    } while (0)
+
+void parsum_transpose(char *out, const char *data, size_t rows, ptrdiff_t row_stride,
+                      size_t columns, size_t size)
 {
-    COPY_ALL(offsets[i])
+    switch (size) {
+    case 1:
+        TRANSPOSE(uint8_t);
+        break;
+    case 2:
+        TRANSPOSE(uint16_t);
+        break;
+    case 4:
+        TRANSPOSE(uint32_t);
+        break;
+    case 8:
+        TRANSPOSE(uint64_t);
+        break;
+    default:
+        for (size_t k = 0; k < columns; k++)
+            parsum_gather(out + k * rows * size, data + k * size, rows, row_stride, size, 0);
+    }
 }
 
 static int part_of(int type)

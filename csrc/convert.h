@@ -12,6 +12,9 @@ void parsum_gather(char *out, const char *data, size_t n, ptrdiff_t stride, size
 /* The same from data + offsets[i]. */
 void parsum_gather_offsets(char *out, const char *data, size_t n, const ptrdiff_t *offsets,
                            size_t size, size_t swap);
+/* Copies aligned columns of `rows` elements one after the other. */
+void parsum_transpose(char *out, const char *data, size_t rows, ptrdiff_t row_stride,
+                      size_t columns, size_t size);
 /* Bytes to reverse at a time in a type of the other byte order: a complex number's parts. */
 size_t parsum_swap_size(int type);
 /* Whether elements can be converted: any to bool, real ones to 64-bit integers and floats, and

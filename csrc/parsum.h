@@ -69,6 +69,42 @@ typedef struct parsum_scan_job parsum_scan_job;
 const parsum_reduction *parsum_find(const char *operation, const char *method, int element,
                                     int result);
 
+/* A reduction by functions of one's own. They are called by many threads at once, each with states
+ * of its own, and must neither fail nor keep anything anywhere else. */
+typedef struct {
+    size_t state_size; /* at most PARSUM_STATE_LIMIT */
+    int element;
+    int result;
+    int values;  /* how many of the result type finish writes */
+    int ordered; /* whether the order of combination may show in the bits of the result */
+    void (*identity)(void *state, double parameter);
+    /* The elements are aligned, and `stride` bytes apart. */
+    void (*accumulate)(void *state, const void *data, size_t n, ptrdiff_t stride);
+    void (*combine)(void *state, const void *other);
+    int (*finish)(const void *state, int type, void *result); /* returns flags */
+} parsum_functions;
+
+enum { PARSUM_STATE_LIMIT = 1 << 20, PARSUM_VALUES_LIMIT = 1 << 20, PARSUM_MEMBERS_LIMIT = 64 };
+
+int parsum_define(const parsum_functions *functions, parsum_reduction **out);
+
+/* Several reductions of the same elements as one, which reads them once. The result is a record:
+ * for each member, at offsets[k], the flags of its finish as an int32, and 16 bytes on its values.
+ */
+typedef struct {
+    const parsum_reduction *reduction;
+    double parameter;
+    int type;     /* of its result */
+    int skip_nan; /* leave out elements that are NaN or NaT */
+} parsum_member;
+
+/* The members' rows must live as long as the product. Results are of type PARSUM_UINT8. */
+int parsum_join(const parsum_member *members, int count, size_t *offsets, parsum_reduction **out);
+/* How many bytes at the start of a state are no part of its value: a product's point at itself. */
+size_t parsum_state_header(const parsum_reduction *reduction);
+/* Of a reduction that was defined or joined. */
+void parsum_forget(parsum_reduction *reduction);
+
 /* The four functions of the monoid, and the size of its state. States are aligned to 16 bytes.
  * Some operations have a parameter (the ddof of a variance, the p of a norm); states that are
  * combined have the same. */
@@ -90,6 +126,13 @@ int parsum_values(const parsum_reduction *reduction);
 int parsum_is_ordered(const parsum_reduction *reduction);
 size_t parsum_leaf(void);
 
+/* Whether the functions below take it, which keep states on the stack. */
+int parsum_fits_stack(const parsum_reduction *reduction);
+/* Makes the state of n contiguous, aligned elements of an array, or of two (else b is NULL), by the
+ * calling thread alone. */
+int parsum_state_of(const parsum_reduction *reduction, double parameter, const void *a,
+                    const void *b, size_t n, void *state);
+
 /* The whole reduction of n contiguous, aligned elements by the calling thread alone. */
 int parsum_reduce(const parsum_reduction *reduction, double parameter, const void *data, size_t n,
                   int type, void *result);
@@ -104,10 +147,26 @@ int parsum_reduce_pairs(const parsum_reduction *reduction, double parameter, con
 double parsum_reduce_float64(const parsum_reduction *reduction, const void *a, const void *b,
                              size_t n);
 
+/* Computes n elements from those of several arrays: of array k from arrays[k] on, in steps of
+ * strides[k] bytes. Arrays are aligned and of the machine's byte order. As kernels do, it neither
+ * allocates, locks nor fails; it is called by many threads at once. */
+typedef void (*parsum_map)(void *result, const void *const *arrays, const ptrdiff_t *strides,
+                           size_t n);
+
+enum { PARSUM_ARRAYS_LIMIT = 16 };
+
+/* An array that a map reads. */
+typedef struct {
+    const void *data;
+    int element; /* the type in memory */
+    int swap;    /* it is of the other byte order */
+} parsum_array;
+
 /* One strided array, or two of one shape, reduced along some axes. `dims` holds seven rows of kept
  * + reduced numbers: the shape, then the strides in bytes of the data, of `other`, of `where`, of
  * `mask` and of the result (which counts for kept axes only), and last what a step adds to the
- * number of an element (for reduced axes only; argmin gives that number). Kept axes stand first. */
+ * number of an element (for reduced axes only; argmin gives that number). Kept axes stand first.
+ * If the elements come of a map, the strides of each of its arrays follow as one more row. */
 typedef struct {
     const void *data;
     const void *other;    /* the second array of an operation on two */
@@ -127,6 +186,14 @@ typedef struct {
     int swap_other;
     int swap_result;
     int skip_nan; /* leave out elements that are NaN or NaT */
+    /* Elements of type `element` are what `map` gives of `arrays` arrays, not what is at `data`;
+     * NULL for none. */
+    parsum_map map;
+    const parsum_array *array;
+    int arrays;
+    /* States, one after the other, that take in the results' states in place of a result; NULL for
+     * results. */
+    void *states;
 } parsum_view;
 
 /* Prepares the reduction of a view by at most `workers` threads. The view is copied; the memory

@@ -67,7 +67,10 @@ size_t parsum_state_size(const parsum_reduction *reduction)
 
 void parsum_identity(const parsum_reduction *reduction, double parameter, void *state)
 {
-    reduction->identity(state, parameter);
+    if (reduction->identity_of)
+        reduction->identity_of(reduction, state, parameter);
+    else
+        reduction->identity(state, parameter);
 }
 
 void parsum_accumulate(const parsum_reduction *reduction, void *state, const void *data, size_t n,
@@ -106,6 +109,14 @@ int parsum_values(const parsum_reduction *reduction)
     return reduction->values ? reduction->values : 1;
 }
 
+int parsum_flags_of(const parsum_reduction *reduction, int raised)
+{
+    if (!reduction->floating_exceptions)
+        return 0;
+    return (raised & FE_OVERFLOW ? PARSUM_OVERFLOW : 0) |
+           (raised & FE_INVALID ? PARSUM_INVALID : 0);
+}
+
 int parsum_is_ordered(const parsum_reduction *reduction)
 {
     return reduction->ordered;
@@ -127,17 +138,18 @@ static void accumulate(const parsum_reduction *reduction, void *state, const cha
         reduction->accumulate(state, a, n, item);
 }
 
+enum { LEVELS = 48, NODE = 256 };
+
 /* The canonical tree on the stack: node k holds a complete subtree of 2^k leaves. */
 static void reduce_leaves(const parsum_reduction *reduction, double parameter, const char *a,
                           const char *b, size_t n, void *state)
 {
-    enum { LEVELS = 48, SIZE = 256 };
-    _Alignas(STATE_ALIGNMENT) char nodes[LEVELS][SIZE];
+    _Alignas(STATE_ALIGNMENT) char nodes[LEVELS][NODE];
     const size_t item = parsum_type_size[reduction->element];
     size_t leaves = 0;
     while (n) {
         size_t count = n < LEAF ? n : LEAF;
-        reduction->identity(state, parameter);
+        parsum_identity(reduction, parameter, state);
         accumulate(reduction, state, a, b, count);
         int level = 0;
         for (; leaves >> level & 1; level++) {
@@ -162,25 +174,47 @@ static void reduce_leaves(const parsum_reduction *reduction, double parameter, c
     }
 }
 
-int parsum_reduce_two(const parsum_reduction *reduction, double parameter, const void *a,
-                      const void *b, size_t n, int type, void *result)
+int parsum_fits_stack(const parsum_reduction *reduction)
 {
-    _Alignas(STATE_ALIGNMENT) char state[STATE_MAX];
-    if ((b != NULL) != (reduction->accumulate_pairs != NULL))
-        return PARSUM_BAD_ARGUMENT;
-    environment outer = enter_environment();
-    reduction->identity(state, parameter);
+    return reduction->state_size <= (reduction->ordered ? NODE : STATE_MAX);
+}
+
+/* What the callers below have in common: the state of n elements. */
+static void take_in(const parsum_reduction *reduction, double parameter, const void *a,
+                    const void *b, size_t n, void *state)
+{
+    parsum_identity(reduction, parameter, state);
     if (n && reduction->ordered)
         reduce_leaves(reduction, parameter, a, b, n, state);
     else if (n)
         accumulate(reduction, state, a, b, n);
+}
+
+static int refuses(const parsum_reduction *reduction, const void *b)
+{
+    return (b != NULL) != (reduction->accumulate_pairs != NULL) || !parsum_fits_stack(reduction);
+}
+
+int parsum_state_of(const parsum_reduction *reduction, double parameter, const void *a,
+                    const void *b, size_t n, void *state)
+{
+    if (refuses(reduction, b))
+        return PARSUM_BAD_ARGUMENT;
+    environment outer = enter_environment();
+    take_in(reduction, parameter, a, b, n, state);
+    return parsum_flags_of(reduction, leave_environment(&outer));
+}
+
+int parsum_reduce_two(const parsum_reduction *reduction, double parameter, const void *a,
+                      const void *b, size_t n, int type, void *result)
+{
+    _Alignas(STATE_ALIGNMENT) char state[STATE_MAX];
+    if (refuses(reduction, b))
+        return PARSUM_BAD_ARGUMENT;
+    environment outer = enter_environment();
+    take_in(reduction, parameter, a, b, n, state);
     int flags = reduction->finish(state, type, result);
-    int raised = leave_environment(&outer);
-    if (reduction->floating_exceptions) {
-        flags |= raised & FE_OVERFLOW ? PARSUM_OVERFLOW : 0;
-        flags |= raised & FE_INVALID ? PARSUM_INVALID : 0;
-    }
-    return flags;
+    return flags | parsum_flags_of(reduction, leave_environment(&outer));
 }
 
 int parsum_reduce(const parsum_reduction *reduction, double parameter, const void *data, size_t n,

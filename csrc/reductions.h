@@ -9,7 +9,6 @@
 #define STATE_ALIGNMENT 16
 #define STATE_MAX 8192 /* bytes of the largest state */
 #define ELEMENT_MAX 32 /* bytes of the largest element */
-#define VALUES_MAX 16  /* most values of a result */
 
 struct parsum_reduction {
     const char *operation;
@@ -23,7 +22,10 @@ struct parsum_reduction {
     size_t state_size;
 
     void (*identity)(void *state, double parameter);
-    /* The same for a state that was in use, which may keep hints for the next; NULL for identity.
+    /* The same for a product of reductions, whose states begin with a pointer to it; NULL for all
+     * else. Call parsum_identity, which knows. */
+    void (*identity_of)(const parsum_reduction *reduction, void *state, double parameter);
+    /* identity for a state that was in use, which may keep hints for the next; NULL for identity.
      */
     void (*restart)(void *state, double parameter);
     /* Tells a state the number of the next element and what a step adds to it; from then on it
@@ -72,6 +74,9 @@ extern const size_t parsum_type_size[PARSUM_TYPES];
 
 /* Writes the low bits of an integer; returns PARSUM_OVERFLOW unless they are all of it. */
 int parsum_store_integer(int128 value, int type, void *result);
+
+/* What floating-point exceptions (fenv.h) say of a reduction, if they say anything. */
+int parsum_flags_of(const parsum_reduction *reduction, int raised);
 
 /* The tables of the modules that define reductions; each ends with a row without an operation. */
 extern const parsum_reduction parsum_sums[];

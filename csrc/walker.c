@@ -25,7 +25,7 @@
 #define STEP_BYTES ((size_t)1 << 18)    /* bytes between looks at the clock and the cancel flag */
 #define GATHER_BYTES ((size_t)1 << 16)
 #define STATES_BYTES ((size_t)8 << 20) /* most memory for the states of a job */
-#define TREE_LEVELS 48                 /* 2^48 leaves */
+#define TRANSPOSED 16                  /* columns that are copied one after the other at a time */
 #define SHORT_RUN 32                   /* shorter runs are better taken as columns */
 #define DIRECT_RUN 256   /* runs from here on are not gathered with their neighbours */
 #define NARROW_TILE 1024 /* elements; tiles of fewer are gathered with others */
@@ -45,10 +45,14 @@ typedef struct {
     size_t size;     /* of an element in memory */
     size_t swap;     /* bytes to reverse at a time, 0 for none */
     int converts;    /* to the reduction's element type */
+    int gathers;     /* a map cannot read it where it is */
     ptrdiff_t along; /* the innermost reduced stride */
 } source;
 
-enum { SOURCES = 2 }; /* data, other */
+enum {
+    INPUTS = 2, /* of a kernel: data, other */
+    SOURCES = PARSUM_ARRAYS_LIMIT
+};
 
 typedef struct {
     _Alignas(64) _Atomic int64_t next; /* the next chunk of the slice */
@@ -62,8 +66,9 @@ typedef struct {
     int used, flags;
     int fresh;   /* no element of the tile is taken in yet, nor its states made */
     size_t made; /* states that were identities once */
-    char *states, *nodes, *results;
-    char *gathered[SOURCES], *converted[SOURCES];
+    char *memory;
+    char *states, *nodes, *results, *transposed;
+    char *gathered[SOURCES], *converted[INPUTS], *mapped;
     ptrdiff_t *kept_offsets[SOURCES], *result_offsets;
 } worker;
 
@@ -72,7 +77,8 @@ struct parsum_job {
     parsum_view view;
     ptrdiff_t *dims;
     source source[SOURCES];
-    int sources;
+    int sources; /* one for each input, or the arrays of a map */
+    int inputs;
     size_t size;    /* bytes in memory of what one step takes in: an element of each source */
     size_t element; /* of the kernels */
     size_t result_size;
@@ -87,6 +93,7 @@ struct parsum_job {
     size_t segment, segments;
     int64_t chunks;
     size_t gather_rows;
+    int levels;  /* of the fixed tree */
     char *slots; /* states of segments (ordered) or workers, for each output */
     size_t slot_count;
     int workers;
@@ -136,6 +143,11 @@ static ptrdiff_t offset_of(const parsum_job *job, int row, int reduced, size_t i
     return out;
 }
 
+static size_t first_output(const parsum_job *job, size_t tile)
+{
+    return tile / job->tiles_of_inner * job->inner + tile % job->tiles_of_inner * job->tile;
+}
+
 /* Elements from number `first` on that lie in one run of the innermost reduced dimension. */
 static size_t run_length(const parsum_job *job, size_t first)
 {
@@ -164,11 +176,86 @@ static int lacks_nan(const parsum_job *job, const char *data, size_t n)
     return !parsum_has_nan(job->reduction->element, data, n);
 }
 
+/* The elements that the map gives of n elements of each source: of source k from data[k] on, in
+ * steps of strides[k]. */
+static void map_elements(const parsum_job *job, worker *w, const char *data[SOURCES],
+                         const ptrdiff_t strides[SOURCES], size_t n, char *out)
+{
+    const void *arrays[SOURCES];
+    ptrdiff_t steps[SOURCES];
+    for (int k = 0; k < job->sources; k++) {
+        const source *s = &job->source[k];
+        arrays[k] = data[k];
+        steps[k] = strides[k];
+        if (s->gathers) {
+            parsum_gather(w->gathered[k], data[k], n, strides[k], s->size, s->swap);
+            arrays[k] = w->gathered[k];
+            steps[k] = (ptrdiff_t)s->size;
+        }
+    }
+    job->view.map(out, arrays, steps, n);
+}
+
+/* What the map gave, as elements of the kernels' type. */
+static char *mapped(const parsum_job *job, worker *w, size_t n)
+{
+    if (job->view.element == job->reduction->element)
+        return w->mapped;
+    parsum_convert(job->view.element, job->reduction->element, w->mapped, n, w->converted[0]);
+    return w->converted[0];
+}
+
+static char *map_run(const parsum_job *job, worker *w, size_t output, size_t first, size_t n)
+{
+    const size_t size = parsum_type_size[job->view.element];
+    const char *kept[SOURCES], *data[SOURCES];
+    ptrdiff_t strides[SOURCES];
+    for (int k = 0; k < job->sources; k++) {
+        kept[k] = job->source[k].data + offset_of(job, job->source[k].row, 0, output);
+        strides[k] = job->source[k].along;
+    }
+    for (size_t i = 0; i < n;) {
+        size_t run = run_length(job, first + i);
+        run = run < n - i ? run : n - i;
+        for (int k = 0; k < job->sources; k++)
+            data[k] = kept[k] + offset_of(job, job->source[k].row, 1, first + i);
+        map_elements(job, w, data, strides, run, w->mapped + i * size);
+        i += run;
+    }
+    return mapped(job, w, n);
+}
+
+static char *map_rows(const parsum_job *job, worker *w, size_t width, size_t first, size_t rows)
+{
+    const size_t size = parsum_type_size[job->view.element];
+    const int last = job->view.kept - 1;
+    const size_t length = (size_t)row_of(job, SHAPE)[last], begin = first_output(job, w->tile);
+    const char *data[SOURCES];
+    ptrdiff_t strides[SOURCES];
+    for (int k = 0; k < job->sources; k++)
+        strides[k] = row_of(job, job->source[k].row)[last];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < width;) {
+            size_t run = length - (begin + j) % length;
+            run = run < width - j ? run : width - j;
+            for (int k = 0; k < job->sources; k++)
+                data[k] = job->source[k].data + w->kept_offsets[k][j] +
+                          offset_of(job, job->source[k].row, 1, first + r);
+            map_elements(job, w, data, strides, run, w->mapped + (r * width + j) * size);
+            j += run;
+        }
+    return mapped(job, w, rows * width);
+}
+
 /* n elements of one output from number `first` on, one after the other in the worker's buffers and
  * of the kernels' type. */
 static void gather_run(const parsum_job *job, worker *w, size_t output, size_t first, size_t n,
-                       char *values[SOURCES])
+                       char *values[INPUTS])
 {
+    if (job->view.map) {
+        values[0] = map_run(job, w, output, first, n);
+        return;
+    }
     for (int k = 0; k < job->sources; k++) {
         const source *s = &job->source[k];
         const char *data = s->data + offset_of(job, s->row, 0, output);
@@ -187,13 +274,13 @@ static void gather_run(const parsum_job *job, worker *w, size_t output, size_t f
     }
 }
 
-static void accumulate_values(const parsum_job *job, char *state, char *values[SOURCES], size_t n)
+static void accumulate_values(const parsum_job *job, char *state, char *values[INPUTS], size_t n)
 {
     const parsum_reduction *reduction = job->reduction;
     const ptrdiff_t element = (ptrdiff_t)job->element;
     if (!n)
         return;
-    if (job->sources == 2)
+    if (job->inputs == 2)
         reduction->accumulate_pairs(state, values[0], values[1], n, element, element);
     else
         reduction->accumulate(state, values[0], n, element);
@@ -201,7 +288,7 @@ static void accumulate_values(const parsum_job *job, char *state, char *values[S
 
 /* Moves the elements that are left in to the front, and says how many. */
 static size_t pick(const parsum_job *job, size_t output, size_t first, size_t n,
-                   char *values[SOURCES])
+                   char *values[INPUTS])
 {
     const parsum_view *view = &job->view;
     const size_t size = job->element;
@@ -220,11 +307,11 @@ static size_t pick(const parsum_job *job, size_t output, size_t first, size_t n,
             if (view->mask)
                 mask = view->mask + offset_of(job, MASK, 0, output) +
                        offset_of(job, MASK, 1, first + i);
-            for (int k = 0; k < job->sources; k++) {
+            for (int k = 0; k < job->inputs; k++) {
                 const size_t picked =
                     parsum_pick(values[k] + left * size, values[k] + i * size, run, size, where,
                                 view->where ? where_stride : 0, mask, view->mask ? mask_stride : 0);
-                if (k == job->sources - 1)
+                if (k == job->inputs - 1)
                     left += picked;
             }
             i += run;
@@ -240,7 +327,7 @@ static size_t pick(const parsum_job *job, size_t output, size_t first, size_t n,
 static void take_in(const parsum_job *job, worker *w, char *state, size_t output, size_t first,
                     size_t n)
 {
-    char *values[SOURCES];
+    char *values[INPUTS];
     if (!job->reduction->place) {
         gather_run(job, w, output, first, n, values);
         accumulate_values(job, state, values, job->picks ? pick(job, output, first, n, values) : n);
@@ -268,8 +355,12 @@ static void take_in(const parsum_job *job, worker *w, char *state, size_t output
 
 /* Rows of a tile in the worker's buffers, one after the other. */
 static void gather_rows(const parsum_job *job, worker *w, size_t width, size_t first, size_t rows,
-                        const char *values[SOURCES])
+                        const char *values[INPUTS])
 {
+    if (job->view.map) {
+        values[0] = map_rows(job, w, width, first, rows);
+        return;
+    }
     for (int k = 0; k < job->sources; k++) {
         const source *s = &job->source[k];
         for (size_t r = 0; r < rows; r++)
@@ -308,7 +399,7 @@ static void join_leaves(const parsum_job *job, worker *w, size_t width)
     const parsum_reduction *reduction = job->reduction;
     const size_t state_size = reduction->state_size;
     int first = 1;
-    for (int level = 0; level < TREE_LEVELS && w->leaves >> level; level++) {
+    for (int level = 0; level < job->levels && w->leaves >> level; level++) {
         if (!(w->leaves >> level & 1))
             continue;
         char *node = w->nodes + (size_t)level * job->tile * state_size;
@@ -323,7 +414,8 @@ static void join_leaves(const parsum_job *job, worker *w, size_t width)
 static void identities(const parsum_job *job, char *states, size_t n)
 {
     for (size_t j = 0; j < n; j++)
-        job->reduction->identity(states + j * job->reduction->state_size, job->view.parameter);
+        parsum_identity(job->reduction, job->view.parameter,
+                        states + j * job->reduction->state_size);
 }
 
 static void begin_states(const parsum_job *job, worker *w, size_t width)
@@ -335,7 +427,7 @@ static void begin_states(const parsum_job *job, worker *w, size_t width)
         if (j < w->made && reduction->restart)
             reduction->restart(state, job->view.parameter);
         else
-            reduction->identity(state, job->view.parameter);
+            parsum_identity(reduction, job->view.parameter, state);
     }
     w->made = width > w->made ? width : w->made;
 }
@@ -351,11 +443,16 @@ static void store_result(const parsum_job *job, const char *value, char *result)
                   parsum_swap_size(job->view.type));
 }
 
-static int finish_output(const parsum_job *job, char *state, size_t output)
+/* The result of a state, or the state itself, to where it belongs. */
+static int finish_output(const parsum_job *job, const worker *w, char *state, size_t output)
 {
-    _Alignas(STATE_ALIGNMENT) char value[VALUES_MAX * ELEMENT_MAX];
     const parsum_reduction *reduction = job->reduction;
-    char *result = (char *)job->view.result + offset_of(job, RESULT, 0, output);
+    if (job->view.states) {
+        reduction->combine((char *)job->view.states + output * reduction->state_size, state);
+        return 0;
+    }
+    char *value = w->results,
+         *result = (char *)job->view.result + offset_of(job, RESULT, 0, output);
     if (job->view.initial) {
         /* A fresh sum of the two: the initial state is shared between workers. */
         reduction->combine(state, job->view.initial);
@@ -365,11 +462,6 @@ static int finish_output(const parsum_job *job, char *state, size_t output)
     int flags = reduction->finish(state, job->view.type, value);
     store_result(job, value, result);
     return flags;
-}
-
-static size_t first_output(const parsum_job *job, size_t tile)
-{
-    return tile / job->tiles_of_inner * job->inner + tile % job->tiles_of_inner * job->tile;
 }
 
 static size_t width_of(const parsum_job *job, size_t tile)
@@ -405,7 +497,7 @@ static void end_tile(const parsum_job *job, worker *w, size_t width, size_t segm
     for (size_t j = 0; j < width; j++) {
         char *state = w->states + j * state_size;
         if (job->segments == 1)
-            w->flags |= finish_output(job, state, first + j);
+            w->flags |= finish_output(job, w, state, first + j);
         else if (reduction->ordered)
             memcpy(slot(job, segment, first + j), state, state_size);
         else
@@ -418,13 +510,13 @@ static void take_in_place(const parsum_job *job, worker *w, size_t output, size_
 {
     const parsum_reduction *reduction = job->reduction;
     const ptrdiff_t element = (ptrdiff_t)job->element;
-    const char *data[SOURCES];
+    const char *data[INPUTS];
     for (int k = 0; k < job->sources; k++)
         data[k] = job->source[k].data + offset_of(job, job->source[k].row, 0, output) +
                   offset_of(job, job->source[k].row, 1, first);
     if (reduction->place)
         place(job, w->states, first);
-    if (job->sources == 2) {
+    if (job->inputs == 2) {
         reduction->accumulate_pairs(w->states, data[0], data[1], n, element, element);
         return;
     }
@@ -471,31 +563,51 @@ static size_t step_run(const parsum_job *job, worker *w, size_t end)
     return count;
 }
 
-static void accumulate_columns(const parsum_job *job, worker *w, const char *const data[SOURCES],
-                               size_t rows, const ptrdiff_t row_stride[SOURCES], size_t width)
+/* Columns of a reduction that knows runs only: some at a time are copied one after the other, as
+ * else each would read all of the rows' cache lines for itself. */
+static void accumulate_transposed(const parsum_job *job, worker *w, const char *data, size_t rows,
+                                  ptrdiff_t row_stride, size_t width)
+{
+    const parsum_reduction *reduction = job->reduction;
+    const size_t size = job->element;
+    /* A leaf of a fixed tree is never cut: it has no more than LEAF rows. */
+    for (size_t first = 0; first < rows; first += LEAF) {
+        const size_t count = rows - first < LEAF ? rows - first : LEAF;
+        const char *top = data + (ptrdiff_t)first * row_stride;
+        for (size_t j = 0; j < width; j += TRANSPOSED) {
+            const size_t columns = width - j < TRANSPOSED ? width - j : TRANSPOSED;
+            parsum_transpose(w->transposed, top + j * size, count, row_stride, columns, size);
+            for (size_t k = 0; k < columns; k++)
+                reduction->accumulate(w->states + (j + k) * reduction->state_size,
+                                      w->transposed + k * count * size, count, (ptrdiff_t)size);
+        }
+    }
+}
+
+static void accumulate_columns(const parsum_job *job, worker *w, const char *const data[INPUTS],
+                               size_t rows, const ptrdiff_t row_stride[INPUTS], size_t width)
 {
     const parsum_reduction *reduction = job->reduction;
     if (reduction->place)
         for (size_t j = 0; j < width; j++)
             place(job, w->states + j * reduction->state_size, w->position);
-    if (job->sources == 2 && reduction->accumulate_pair_columns) {
+    if (job->inputs == 2 && reduction->accumulate_pair_columns) {
         reduction->accumulate_pair_columns(w->states, data[0], data[1], rows, row_stride[0],
                                            row_stride[1], width);
         return;
     }
-    if (job->sources == 1 && reduction->accumulate_columns) {
+    if (job->inputs == 1 && reduction->accumulate_columns) {
         reduction->accumulate_columns(w->states, data[0], rows, row_stride[0], width);
         return;
     }
-    for (size_t j = 0; j < width; j++) {
-        char *state = w->states + j * reduction->state_size;
-        const char *a = data[0] + j * job->element;
-        if (job->sources == 2)
-            reduction->accumulate_pairs(state, a, data[1] + j * job->element, rows, row_stride[0],
-                                        row_stride[1]);
-        else
-            reduction->accumulate(state, a, rows, row_stride[0]);
+    if (job->inputs == 1) {
+        accumulate_transposed(job, w, data[0], rows, row_stride[0], width);
+        return;
     }
+    for (size_t j = 0; j < width; j++)
+        reduction->accumulate_pairs(w->states + j * reduction->state_size,
+                                    data[0] + j * job->element, data[1] + j * job->element, rows,
+                                    row_stride[0], row_stride[1]);
 }
 
 /* Where the tile's results are to be written one after the other: to where they belong, if that is
@@ -586,14 +698,14 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
     const parsum_reduction *reduction = job->reduction;
     const parsum_view *view = &job->view;
     if (!(reduction->reduce_columns || reduction->reduce_pair_columns) || job->segments != 1 ||
-        !job->n || job->n > SHORT_ROWS || view->initial || view->where || view->mask ||
-        !numbered_simply(job))
+        !job->n || job->n > SHORT_ROWS || view->initial || view->states || view->where ||
+        view->mask || !numbered_simply(job))
         return 0;
-    const char *data[SOURCES];
-    ptrdiff_t row_strides[SOURCES];
+    const char *data[INPUTS];
+    ptrdiff_t row_strides[INPUTS];
     uint8_t marks[TILE];
     size_t marked = 0;
-    for (int k = 0; k < job->sources; k++) {
+    for (int k = 0; k < job->inputs; k++) {
         data[k] = job->source[k].data + w->kept_offsets[k][0];
         row_strides[k] =
             job->plain && job->one_run ? job->source[k].along : (ptrdiff_t)(width * job->element);
@@ -611,7 +723,7 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
             return 0;
     }
     char *results = results_of_tile(job, w);
-    if (job->sources == 2) {
+    if (job->inputs == 2) {
         w->flags |= reduction->reduce_pair_columns(data[0], data[1], job->n, row_strides[0],
                                                    row_strides[1], width, view->type, results);
         store_results(job, w, results, width);
@@ -635,8 +747,8 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
 {
     const parsum_reduction *reduction = job->reduction;
     const parsum_view *view = &job->view;
-    const char *data[SOURCES];
-    ptrdiff_t row_stride[SOURCES];
+    const char *data[INPUTS];
+    ptrdiff_t row_stride[INPUTS];
     const ptrdiff_t element = (ptrdiff_t)job->element;
     for (int k = 0; k < job->sources; k++) {
         data[k] = job->source[k].data + w->kept_offsets[k][0];
@@ -644,12 +756,12 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
     }
     uint8_t marks[TILE];
     size_t marked = 0;
-    int whole = reduction->reduce_rows && job->sources == 1 && numbered_simply(job);
+    int whole = reduction->reduce_rows && job->inputs == 1 && !view->states && numbered_simply(job);
     if (whole && view->skip_nan && !rows_lack_nan(job, data[0], width, row_stride[0], job->n)) {
         marked = mark_rows(job, data[0], width, row_stride[0], job->n, marks);
         whole = !reduction->place && 2 * marked <= width;
     }
-    const int pairs = job->sources == 2 && reduction->reduce_pair_rows;
+    const int pairs = job->inputs == 2 && reduction->reduce_pair_rows && !view->states;
     char *results = whole || pairs ? results_of_tile(job, w) : w->results;
     if (pairs) {
         w->flags |= reduction->reduce_pair_rows(data[0], data[1], width, row_stride[0],
@@ -669,24 +781,20 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
                 n = parsum_drop_nan(reduction->element, row, n, w->gathered[0]);
                 row = w->gathered[0];
             }
-            char *value = w->results + j * job->result_size;
-            if (reduction->takes_result)
-                memcpy(value,
-                       (char *)view->result +
-                           offset_of(job, RESULT, 0, first_output(job, w->tile) + j),
-                       job->result_size);
+            const size_t output = first_output(job, w->tile) + j;
             begin_states(job, w, 1);
             if (reduction->place)
                 place(job, w->states, 0);
-            if (n && job->sources == 2)
+            if (n && job->inputs == 2)
                 reduction->accumulate_pairs(w->states, row, data[1] + (ptrdiff_t)j * row_stride[1],
                                             n, element, element);
             else if (n)
                 reduction->accumulate(w->states, row, n, element);
-            w->flags |= reduction->finish(w->states, view->type, w->results + j * job->result_size);
+            w->flags |= finish_output(job, w, w->states, output);
         }
     }
-    store_results(job, w, results, width);
+    if (whole || pairs)
+        store_results(job, w, results, width);
 }
 
 /* Takes in the next rows of a tile; returns how many. */
@@ -695,8 +803,8 @@ static size_t step_columns(const parsum_job *job, worker *w, size_t width, size_
     const parsum_reduction *reduction = job->reduction;
     size_t count = end - w->position;
     size_t run = run_length(job, w->position);
-    const char *data[SOURCES];
-    ptrdiff_t row_stride[SOURCES];
+    const char *data[INPUTS];
+    ptrdiff_t row_stride[INPUTS];
     if (reduction->ordered && count > LEAF - w->position % LEAF)
         count = LEAF - w->position % LEAF;
     if (!reduction->ordered) {
@@ -842,10 +950,7 @@ int parsum_job_work(parsum_job *job, int number, int64_t nanoseconds)
         }
     }
     int raised = leave_environment(&outer);
-    if (job->reduction->floating_exceptions) {
-        w->flags |= raised & FE_OVERFLOW ? PARSUM_OVERFLOW : 0;
-        w->flags |= raised & FE_INVALID ? PARSUM_INVALID : 0;
-    }
+    w->flags |= parsum_flags_of(job->reduction, raised);
     if (code == PARSUM_DONE) {
         atomic_fetch_add_explicit(&job->bytes_done, (int64_t)w->unreported, memory_order_relaxed);
         w->unreported = 0;
@@ -877,7 +982,7 @@ int parsum_job_finish(parsum_job *job)
         worker *w = job->worker;
         for (size_t output = 0; output < job->outputs; output++) {
             w->leaves = 0;
-            reduction->identity(w->states, job->view.parameter);
+            parsum_identity(reduction, job->view.parameter, w->states);
             if (reduction->ordered) {
                 for (size_t k = 0; k < job->segments; k++) {
                     memcpy(w->states, slot(job, k, output), reduction->state_size);
@@ -889,14 +994,10 @@ int parsum_job_finish(parsum_job *job)
                     if (job->worker[k].used)
                         reduction->combine(w->states, slot(job, (size_t)k, output));
             }
-            flags |= finish_output(job, w->states, output);
+            flags |= finish_output(job, w, w->states, output);
         }
     }
-    int raised = leave_environment(&outer);
-    if (job->reduction->floating_exceptions) {
-        flags |= raised & FE_OVERFLOW ? PARSUM_OVERFLOW : 0;
-        flags |= raised & FE_INVALID ? PARSUM_INVALID : 0;
-    }
+    flags |= parsum_flags_of(job->reduction, leave_environment(&outer));
     for (int k = 0; k < job->workers; k++)
         flags |= job->worker[k].flags;
     return flags;
@@ -920,7 +1021,7 @@ static size_t ceiling(size_t a, size_t b)
 static int readable(const parsum_job *job, int along)
 {
     const parsum_view *view = &job->view;
-    if (view->where || view->mask)
+    if (view->where || view->mask || view->map)
         return 0;
     for (int k = 0; k < job->sources; k++) {
         const source *s = &job->source[k];
@@ -952,7 +1053,8 @@ static void lay_out(parsum_job *job, size_t block)
     job->one_run = run == job->n;
 
     const size_t row_max = ordered ? LEAF : ROW_MAX;
-    const int in_columns = job->outputs > 1 && across == (ptrdiff_t)job->source[0].size;
+    const size_t item = view->map ? parsum_type_size[view->element] : job->source[0].size;
+    const int in_columns = job->outputs > 1 && across == (ptrdiff_t)item;
     if (job->outputs > 1 && !in_columns && job->n && run == job->n && job->n <= row_max &&
         !view->initial && readable(job, along)) {
         job->walk = ROWS;
@@ -973,7 +1075,8 @@ static void lay_out(parsum_job *job, size_t block)
                       : short_cut               ? SHORT_ORDERED_TILE
                       : job->plain              ? ORDERED_TILE
                                                 : PICKED_TILE;
-        while (most > 64 && most * job->reduction->state_size > TILE_STATES)
+        const size_t fewest = job->reduction->state_size > TILE_STATES / 64 ? 1 : 64;
+        while (most > fewest && most * job->reduction->state_size > TILE_STATES)
             most /= 2;
         /* A narrow tile of few rows is not worth its overhead: gather a wide one instead. */
         if (job->plain && width * job->n < NARROW_TILE && width < job->outputs)
@@ -1031,13 +1134,50 @@ static void lay_out(parsum_job *job, size_t block)
     }
 }
 
+/* Room for `size` bytes at the end of what is `used`; where it begins. */
+static size_t room(size_t *used, size_t size)
+{
+    const size_t at = *used;
+    *used += (size + 63) / 64 * 64;
+    return at;
+}
+
+/* Gives a worker its memory, all at once, or only says how much that is (memory is NULL). */
+static size_t divide(const parsum_job *job, worker *w, char *memory, size_t elements)
+{
+    const parsum_reduction *reduction = job->reduction;
+    const size_t states = job->tile * reduction->state_size, kernel = elements * job->element + 64;
+    const size_t tile_offsets = job->tile * sizeof(ptrdiff_t);
+    size_t used = 0;
+#define PART(NAME, SIZE)                                                                           \
+    do {                                                                                           \
+        const size_t at_ = room(&used, SIZE);                                                      \
+        if (memory)                                                                                \
+            w->NAME = (void *)(memory + at_);                                                      \
+    } while (0)
+    PART(states, states);
+    PART(nodes, reduction->ordered ? (size_t)job->levels * states : 0);
+    PART(results, job->tile * job->result_size);
+    PART(result_offsets, tile_offsets);
+    for (int k = 0; k < job->sources; k++) {
+        const source *s = &job->source[k];
+        const size_t size = s->size > job->element ? s->size : job->element;
+        PART(gathered[k], job->view.map && !s->gathers ? 0 : elements * size + 64);
+        PART(kept_offsets[k], tile_offsets);
+    }
+    for (int k = 0; k < job->inputs; k++)
+        PART(converted[k], job->source[k].converts || job->view.map ? kernel : 0);
+    PART(mapped, job->view.map ? elements * parsum_type_size[job->view.element] + 64 : 0);
+    PART(transposed, job->walk == COLUMNS && !reduction->accumulate_columns
+                         ? TRANSPOSED * LEAF * job->element
+                         : 0);
+#undef PART
+    return used;
+}
+
 static int allocate(parsum_job *job)
 {
     const parsum_reduction *reduction = job->reduction;
-    size_t widest = job->element;
-    for (int k = 0; k < job->sources; k++)
-        widest = job->source[k].size > widest ? job->source[k].size : widest;
-    const size_t states = job->tile * reduction->state_size;
     size_t elements = job->view.skip_nan ? BLOCK : LEAF;
     if (job->walk == COLUMNS && !job->plain) {
         job->gather_rows = reduction->ordered ? (job->n < LEAF ? job->n : LEAF)
@@ -1053,36 +1193,19 @@ static int allocate(parsum_job *job)
     } else if (job->walk == ROWS && elements < job->n) {
         elements = job->n;
     }
-    const size_t gathered = elements * widest + 64;
-    enum { PARTS = 9 };
-    size_t all = 0, at[PARTS];
-    const size_t sizes[PARTS] = {states,
-                                 reduction->ordered ? TREE_LEVELS * states : 0,
-                                 job->tile * job->result_size,
-                                 gathered,
-                                 job->source[0].converts ? gathered : 0,
-                                 job->sources == 2 ? gathered : 0,
-                                 job->source[1].converts ? gathered : 0,
-                                 SOURCES * job->tile * sizeof(ptrdiff_t),
-                                 job->tile * sizeof(ptrdiff_t)};
-    for (int k = 0; k < PARTS; k++) {
-        at[k] = all;
-        all += (sizes[k] + 63) / 64 * 64;
-    }
+    /* Node k holds 2^k leaves; while segments are joined, 2^k of them. */
+    const size_t leaves = ceiling(job->n, LEAF);
+    const size_t most = leaves > job->segments ? leaves : job->segments;
+    job->levels = 1;
+    while (most >> job->levels)
+        job->levels++;
+    const size_t all = divide(job, NULL, NULL, elements);
     for (int k = 0; k < job->workers; k++) {
         worker *w = &job->worker[k];
-        char *memory = aligned_alloc(64, all);
-        if (!memory)
+        w->memory = aligned_alloc(64, all);
+        if (!w->memory)
             return PARSUM_NO_MEMORY;
-        w->states = memory; /* the first part: freeing it frees all */
-        w->nodes = memory + at[1];
-        w->results = memory + at[2];
-        for (int d = 0; d < SOURCES; d++) {
-            w->gathered[d] = memory + at[3 + 2 * d];
-            w->converted[d] = memory + at[4 + 2 * d];
-            w->kept_offsets[d] = (ptrdiff_t *)(void *)(memory + at[7]) + (size_t)d * job->tile;
-        }
-        w->result_offsets = (ptrdiff_t *)(void *)(memory + at[8]);
+        divide(job, w, w->memory, elements);
     }
     if (job->segments > 1) {
         job->slot_count = reduction->ordered ? job->segments : (size_t)job->workers;
@@ -1094,22 +1217,69 @@ static int allocate(parsum_job *job)
     return 0;
 }
 
+/* Whether a map reads elements where they are. */
+static int aligned(const parsum_job *job, const source *s)
+{
+    const size_t part = parsum_swap_size(s->element);
+    const ptrdiff_t *strides = row_of(job, s->row);
+    uintptr_t all = (uintptr_t)s->data;
+    for (int d = 0; d < job->view.kept + job->view.reduced; d++)
+        all |= (uintptr_t)strides[d];
+    return all % (part < 8 ? part : part < 16 ? 8 : 16) == 0;
+}
+
+/* What a map reads. Arrays of a single element count for nothing: they stay in cache. */
+static void set_sources_of_map(parsum_job *job)
+{
+    const parsum_view *view = &job->view;
+    job->sources = view->arrays;
+    for (int k = 0; k < job->sources; k++) {
+        const parsum_array *array = &view->array[k];
+        source *s = &job->source[k];
+        *s = (source){.data = array->data,
+                      .row = DIMS + k,
+                      .element = array->element,
+                      .size = parsum_type_size[array->element],
+                      .swap = array->swap ? parsum_swap_size(array->element) : 0,
+                      .along = inner_stride(job, DIMS + k)};
+        s->gathers = s->swap || !aligned(job, s);
+        int steps = 0;
+        for (int d = 0; d < view->kept + view->reduced; d++)
+            steps |= row_of(job, s->row)[d] != 0;
+        job->size += steps ? s->size : 0;
+    }
+    job->size = job->size ? job->size : 1;
+}
+
+static int map_is_valid(const parsum_view *view)
+{
+    if (!view->map)
+        return view->arrays == 0;
+    if (view->arrays < 1 || view->arrays > PARSUM_ARRAYS_LIMIT || view->other)
+        return 0;
+    for (int k = 0; k < view->arrays; k++)
+        if (view->array[k].element < 0 || view->array[k].element >= PARSUM_TYPES)
+            return 0;
+    return 1;
+}
+
 int parsum_job_create(const parsum_reduction *reduction, const parsum_view *view, int workers,
                       size_t block, parsum_job **out)
 {
     *out = NULL;
     if (!reduction || workers < 1 || view->kept < 0 || view->reduced < 0 || view->element < 0 ||
         view->element >= PARSUM_TYPES || view->type < 0 || view->type >= PARSUM_TYPES ||
-        (view->other != NULL) != (reduction->accumulate_pairs != NULL))
+        (view->other != NULL) != (reduction->accumulate_pairs != NULL) || !map_is_valid(view) ||
+        (view->states && view->initial))
         return PARSUM_BAD_ARGUMENT;
-    const int elements[SOURCES] = {view->element, view->other_element};
+    const int elements[INPUTS] = {view->element, view->other_element};
     for (int k = 0; k < (view->other ? 2 : 1); k++)
         if (elements[k] != reduction->element &&
             (elements[k] < 0 || elements[k] >= PARSUM_TYPES ||
              !parsum_can_convert(elements[k], reduction->element)))
             return PARSUM_BAD_ARGUMENT;
     parsum_job *job = calloc(1, sizeof *job);
-    const size_t numbers = (size_t)DIMS * (size_t)(view->kept + view->reduced);
+    const size_t numbers = (size_t)(DIMS + view->arrays) * (size_t)(view->kept + view->reduced);
     if (!job)
         return PARSUM_NO_MEMORY;
     job->dims = malloc((numbers + 1) * sizeof *job->dims);
@@ -1128,15 +1298,18 @@ int parsum_job_create(const parsum_reduction *reduction, const parsum_view *view
     job->view.dims = job->dims;
     job->workers = workers;
     job->element = parsum_type_size[reduction->element];
-    job->result_size = parsum_type_size[view->type] * (size_t)parsum_values(reduction);
+    job->result_size =
+        view->states ? 0 : parsum_type_size[view->type] * (size_t)parsum_values(reduction);
     job->outputs = product(job->dims, view->kept);
     job->n = product(job->dims + view->kept, view->reduced);
     job->picks = view->where || view->mask || view->skip_nan;
-    job->sources = view->other ? 2 : 1;
-    const void *data[SOURCES] = {view->data, view->other};
-    const int rows[SOURCES] = {DATA, OTHER},
-              swaps[SOURCES] = {view->swap_element, view->swap_other};
-    for (int k = 0; k < job->sources; k++) {
+    job->inputs = view->other ? 2 : 1;
+    const void *data[INPUTS] = {view->data, view->other};
+    const int rows[INPUTS] = {DATA, OTHER}, swaps[INPUTS] = {view->swap_element, view->swap_other};
+    if (view->map)
+        set_sources_of_map(job);
+    for (int k = 0; !view->map && k < job->inputs; k++) {
+        job->sources = k + 1;
         job->source[k] = (source){.data = data[k],
                                   .row = rows[k],
                                   .element = elements[k],
@@ -1171,7 +1344,7 @@ void parsum_job_destroy(parsum_job *job)
     if (!job)
         return;
     for (int k = 0; job->worker && k < job->workers; k++)
-        free(job->worker[k].states);
+        free(job->worker[k].memory);
     free(job->worker);
     free(job->slots);
     free(job->dims);
