@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from layouts import LAYOUTS, lay_out
 from oracle import assert_same_bits, nearest
-from parsum._native import ffi, lib
 from reference import BOOL, COMPLEX, FLOATS, INTEGERS, values
 from strategies import generate
 
@@ -23,16 +22,6 @@ from parsum.reduction import find, type_of
 
 REAL = [*BOOL, *INTEGERS, *FLOATS]
 KINDS = [*REAL, *COMPLEX]
-
-
-@pytest.fixture(params=parsum.cpu_levels())
-def level(request):
-    """Each CPU level in turn."""
-    best = lib.parsum_level()
-    built = [ffi.string(lib.parsum_level_name(k)).decode() for k in range(lib.parsum_levels())]
-    assert lib.parsum_use_level(built.index(request.param)) == 0
-    yield request.param
-    assert lib.parsum_use_level(best) == 0
 
 
 # ---- exact results ----
