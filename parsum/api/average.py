@@ -30,7 +30,7 @@ from parsum.reduction import DIVIDE, OVERFLOW
 
 _KINDS = "biufc"
 _FLOAT64 = np.dtype(np.float64)
-_lean_weighted_mean = LeanPair("weighted_mean", "f")
+_lean_weighted_mean = LeanPair("weighted_mean", "fc")
 
 
 @documented
