@@ -139,7 +139,7 @@ def run_both(draw, function, array, kwargs):
             expected = outcome(function.numpys, array, **theirs)
             note += f" out {out.dtype}"
             by_out = "initial" in function.keywords or (
-                function.name in ("mean", "var", "std") and dtype.kind == "f"
+                function.name.removeprefix("nan") in ("mean", "var", "std") and dtype.kind == "f"
             )
             if "dtype" not in kwargs and by_out:
                 dtype = out.dtype
@@ -182,10 +182,11 @@ def oracle(name, dtype, ddof=0, initial=None):
     """The function from the flat elements of one result to that result."""
     if name.startswith("nan"):
         inner = oracle(name[3:], dtype, ddof, initial)
-        # Without degrees of freedom there is nothing but NaN.
-        needed = ddof if name in ("nanvar", "nanstd") else -1
+        # Without degrees of freedom there is nothing but NaN, if the elements have it.
+        spread = name in ("nanvar", "nanstd")
 
         def without_nan(flat):
+            needed = ddof if spread and flat.dtype.kind in "fc" else -1
             flat = not_nan(flat)
             return inner(flat) if flat.size > needed else dtype.type(np.nan)
 

@@ -110,8 +110,7 @@ def test_all_nan_slices(name):
 @pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
 def test_no_degrees_of_freedom(name):
     """With ddof >= n: a warning, and NaN or infinity as NumPy has it."""
-    # NumPy has infinities for integers even in nanvar, where parsum has NaN.
-    for code in dtypes_of("fc" if "nan" in name else "biufc"):
+    for code in dtypes_of("biufc"):
         for array in (
             values("ties", 3, code, 1), np.ones(3).astype(code), np.ones((1, 3)).astype(code),
             np.ones((3, 1)).astype(code), np.ones((0,), code),
@@ -549,3 +548,130 @@ def test_means_that_are_given(name):
     agree(name, np.array([1.0, 2.0, 4.0]), mean=np.array([nan]))
     agree(name, np.array([1.0, 2.0, 4.0]), mean=2.0)
     agree(name, np.array([1.0, 2.0]), mean=np.array([inf]))
+
+
+@pytest.mark.parametrize("name", ["mean", "nanmean"])
+def test_means_of_integer_dtypes(name):
+    """Sums of that dtype, divided and truncated, as NumPy's; not of what may be NaN."""
+    where = np.arange(12).reshape(3, 4) % 5 > 0
+    for code in dtypes_of("biufc"):
+        array = values("ties", 12, code, 5).reshape(3, 4)
+        for dtype in ("i1", "i4", "i8", "u2", "?"):
+            if array.dtype.kind in "fc" and dtype == "u2":
+                continue  # of negative numbers, which is undefined in C
+            for kwargs in ({}, {"axis": 0}, {"axis": (0, 1), "keepdims": True}, {"where": where}):
+                with np.errstate(over="ignore"):
+                    agree(name, array, dtype=dtype, **kwargs)
+    for out in (np.zeros(3), np.zeros(3, "i4"), np.zeros(3, "?")):
+        grid = np.arange(12).reshape(3, 4)
+        expected = np.mean(grid, 1, "i8", out.copy())
+        function = FUNCTIONS[name].ours
+        assert function(grid, axis=1, dtype="i8", out=out) is out
+        np.testing.assert_array_equal(out, expected)
+    with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning, match="Mean of empty slice"):
+        found = FUNCTIONS[name].ours(np.zeros((2, 0), int), axis=1, dtype="i4")
+    assert found.dtype == np.int32 and found.shape == (2,)
+    masked = np.ma.array([[1, 2], [4, 4]], mask=[[1, 0], [1, 0]])
+    found = parsum.parallel_mean(masked, axis=0, dtype=int)
+    expected = np.ma.mean(masked, axis=0, dtype=int)
+    np.testing.assert_array_equal(found.filled(0), expected.filled(0))
+    np.testing.assert_array_equal(found.mask, expected.mask)
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "mean"])
+def test_dropped_imaginary_parts_are_told_once(name):
+    for dtype in ("f4", "i4"):
+        if (name, dtype) == ("prod", "i4"):
+            continue
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            FUNCTIONS[name].ours(np.array([1 + 2j, 3j]), dtype=dtype)
+        assert [warning.category for warning in told] == [np.exceptions.ComplexWarning]
+
+
+@pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
+def test_spread_of_other_dtypes(name):
+    function = FUNCTIONS[name].ours
+    for array in (np.array([1 + 2j, 3 - 1j, 2]), np.array([1.0, 3.0, 4.0])):
+        numbers = array.astype(np.complex64), array, array.astype(np.clongdouble)
+        for given in (*numbers, np.stack([numbers[0]] * 2)):
+            for code in "FDG":
+                found = function(given, axis=-1, dtype=code)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    expected = FUNCTIONS[name].numpys(given, axis=-1, dtype=code)
+                assert_alike(found, expected)
+                np.testing.assert_allclose(found, expected, 1e-6)
+                # Real ones are those of complex numbers too, where NumPy drops imaginary parts.
+                real = function(given, axis=-1, dtype=code.lower().replace("f", "f4"))
+                np.testing.assert_array_equal(real, found.real)
+                assert real.dtype == found.real.dtype
+    masked = np.ma.array([1.0, 2.0], mask=True)
+    assert function(masked, dtype="D") is np.ma.masked
+    for dtype in ("i4", "?"):
+        for array in (np.array([1.0, 2.0]), np.array([1, 2])):
+            with pytest.raises(TypeError, match="dtype must be a floating or complex dtype"):
+                function(array, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "std", "nanmean", "nanvar", "nanstd"])
+def test_outputs_of_integers(name):
+    """Refused or truncated where NumPy does."""
+    for code in "?iefdFD":
+        array = np.array([1, 4, 6, 9]).astype(code)
+        for to in "bhilQ":
+            out, theirs = np.zeros((), to), np.zeros((), to)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+                expected = outcome(FUNCTIONS[name].numpys, array, out=theirs)
+                actual = outcome(FUNCTIONS[name].ours, array, out=out)
+            if expected.error is None:
+                assert actual.value is out and out == theirs, (code, to)
+            else:
+                assert actual.error is TypeError and issubclass(expected.error, TypeError)
+
+
+@pytest.mark.parametrize("name", ["mean", "var", "std", "nanmean", "nanvar", "nanstd"])
+def test_outputs_are_rounded_once(name):
+    """From the exact result to the dtype of `out`, wider or narrower than the elements'."""
+    function = FUNCTIONS[name].ours
+    for code, to in [("f", "d"), ("e", "d"), ("e", "f"), ("d", "f"), ("d", "e"), ("f", "e"),
+                     ("i", "f"), ("F", "D"), ("D", "F")]:  # fmt: skip
+        differing = 0
+        for seed in range(60):
+            array = values("random", 5, code, seed)
+            if "nan" in name and code not in "i":
+                array = np.insert(array, 2, np.array(nan, code))
+            out = np.zeros((), to)
+            assert function(array, out=out) is out
+            exact = np.longdouble if np.finfo(np.longdouble).nmant >= 63 else float
+            wanted = np.clongdouble if to in "FD" and name.endswith("mean") else exact
+            near = function(array, dtype=wanted)
+            assert out == near.astype(to), (code, to, seed)
+            differing += function(array).astype(to) != out
+        if code + to in ("fd", "ed", "ef", "FD"):
+            assert differing > 20  # by way of the elements' dtype it would be another
+
+
+def test_means_of_wider_dtypes_widen_all():
+    """NumPy's nanvar rounds deviations to the dtype of the elements."""
+    array = np.array([1.0, 2.0, 4.0], np.float16)
+    mean = np.array([2.0 + 1 / 3])
+    for name in ("var", "std", "nanvar", "nanstd"):
+        found = FUNCTIONS[name].ours(array, mean=mean)
+        assert found.dtype == np.float64
+        assert found == FUNCTIONS[name].ours(array.astype(float), mean=mean)
+
+
+def test_nat_is_not_left_out_by_indices():
+    for code in ("m8[s]", "M8[D]"):
+        times = np.array([3, "NaT", 1], code)
+        for name in ("nanargmin", "nanargmax"):
+            assert agree(name, times) == 1
+
+
+def test_complex_means_of_nothing():
+    for shape, axis in (((0,), None), ((0, 2), 0), ((3, 0), 1)):
+        for code in "dfF":
+            found = agree("mean", np.zeros(shape, code), axis=axis, dtype="D")
+            assert np.isnan(found.real).all() and np.isnan(found.imag).all()

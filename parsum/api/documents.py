@@ -37,10 +37,15 @@ correction : float, optional
     "mean": """\
 mean : array_like, optional
     The means to take deviations from, with the shape that `keepdims` gives, in place of those of
-    the elements.""",
-    "float_dtype": """\
+    the elements. A wider dtype than that of the elements makes the result's so.""",
+    "mean_dtype": """\
 dtype : dtype_like, optional
-    The dtype of the result. By default that of the elements, float64 for integers and bool.""",
+    The dtype of the result. By default that of the elements, float64 for integers and bool. Means
+    of an integer dtype are sums of it, divided by their counts and truncated, as NumPy's.""",
+    "spread_dtype": """\
+dtype : dtype_like, optional
+    The dtype of the result, floating or complex. By default that of the elements' parts, float64
+    for integers and bool. Elements are taken as they are, complex ones whole with a real dtype.""",
     "sum_dtype": """\
 dtype : dtype_like, optional
     The dtype of the result. By default that of the elements, but at least 64-bit for bool and

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,18 @@ from parsum.api.arguments import (
     Method,
     Progress,
     as_array,
+    check_axes,
+    check_keepdims,
     check_options,
+    check_out,
+    check_out_type,
+    check_where,
     wanted_dtype,
 )
 from parsum.api.call import Operation, native, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
+from parsum.api.sums import parallel_sum
 
 _FLOAT64 = np.dtype(np.float64)
 _NO_MEAN = "Mean of empty slice."
@@ -39,7 +47,7 @@ _NANMEAN = Operation(
 )
 _VAR = Operation("var", "var", "biufc", casting="unsafe", empty=_NO_FREEDOM)
 _STD = Operation("std", "std", "biufc", empty=_NO_FREEDOM)
-_NANVAR = Operation("nanvar", "nanvar", "biufc", nan=True, empty=_NO_FREEDOM)
+_NANVAR = Operation("nanvar", "nanvar", "biufc", nan=True, casting="unsafe", empty=_NO_FREEDOM)
 _NANSTD = Operation("nanstd", "nanstd", "biufc", nan=True, empty=_NO_FREEDOM)
 _VAR_ABOUT, _STD_ABOUT, _NANVAR_ABOUT, _NANSTD_ABOUT = (
     Operation(
@@ -47,11 +55,22 @@ _VAR_ABOUT, _STD_ABOUT, _NANVAR_ABOUT, _NANSTD_ABOUT = (
         f"{name}_about",
         "biufc",
         nan=name.startswith("nan"),
-        casting="unsafe" if name == "var" else "same_kind",
+        casting="unsafe" if name.endswith("var") else "same_kind",
         empty=_NO_FREEDOM,
     )
     for name in ("var", "std", "nanvar", "nanstd")
 )
+#: By function that leaves NaN out: what it is for elements that have none, as in NumPy.
+_OF_WHOLE = {
+    left_out: replace(plain, name=left_out.name)
+    for left_out, plain in (
+        (_NANMEAN, _MEAN),
+        (_NANVAR, _VAR),
+        (_NANSTD, _STD),
+        (_NANVAR_ABOUT, _VAR_ABOUT),
+        (_NANSTD_ABOUT, _STD_ABOUT),
+    )
+}
 
 
 def _mean_dtype(dtype: DType) -> DType:
@@ -78,16 +97,78 @@ def _mean_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
     def rule(given: DType) -> DType:
         if given.kind == "m" or wanted.kind == "m":
             return native(given)
-        return native(wanted) if wanted.kind in "fc" else _FLOAT64
+        return native(wanted)
 
     return rule
 
 
+def _is_whole(dtype: Any, a: Any) -> bool:
+    """Tell whether means are to be integers, which have a rule of their own."""
+    if dtype is None or wanted_dtype(dtype, "biufcm").kind not in "biu":
+        return False
+    return bool(as_array(a)[0].dtype.kind != "m")
+
+
+def _whole_mean(
+    a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, options: Any
+) -> Any:
+    """Return NumPy's means of an integer dtype: such a sum, divided and truncated."""
+    array, mask = as_array(a)
+    axes = check_axes(axis, array.ndim)
+    keepdims = check_keepdims(keepdims)
+    taken = check_where(where, array.shape)
+    check_out_type(out)
+    total = parallel_sum(
+        a, axes, dtype, None, keepdims, where=where, workers=options.workers,
+        method=options.method, executor=options.executor, progress=options.progress,
+    )  # fmt: skip
+    if out is not None:
+        check_out("mean", out, np.shape(total), keepdims)
+    if mask is not None:
+        taken = ~mask if taken is None else taken & ~mask
+    count: Any = array.size // max(np.size(total), 1)
+    if taken is not None:
+        count = np.sum(taken, axes, keepdims=keepdims)
+    if mask is None and np.size(total) and not np.all(count):
+        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=3)
+    mean: Any = total / count  # of masked arrays, division is theirs
+    with np.errstate(invalid="ignore"):  # NaN, which is told already
+        if out is not None:
+            np.copyto(out, mean, casting="unsafe")
+            return out
+        if isinstance(a, np.ma.MaskedArray):
+            return mean
+        return mean.astype(native(np.dtype(dtype)))[()]
+
+
+def _leaves_out(operation: Operation, a: Any, dtype: Any, out: Any) -> tuple[Operation, bool]:
+    """Return the operation for such elements, and whether they may be NaN."""
+    if not has_nan(a):
+        return _OF_WHOLE[operation], False
+    if dtype is not None and wanted_dtype(dtype, "biufcm").kind not in "fc":
+        raise TypeError(
+            f"dtype must be a floating or complex dtype where that of a is one, got {dtype}"
+        )
+    if isinstance(out, np.ndarray) and out.dtype.kind not in "fc":
+        raise TypeError(f"out must be of a floating or complex dtype where a is, got {out.dtype}")
+    return operation, True
+
+
+def _as_wanted(result: Any, dtype: Any, out: Any) -> Any:
+    """Return real results as complex numbers where those were asked for."""
+    if dtype is None or out is not None or result is np.ma.masked:
+        return result
+    wanted = np.dtype(dtype)
+    return result.astype(native(wanted)) if wanted.kind == "c" else result
+
+
 def _by_out(dtype: DType, out: Any) -> DType:
     """Results go to an `out` of another floating dtype by one rounding."""
-    if isinstance(out, np.ndarray) and out.dtype.kind in "fc" and dtype.kind == "f":
+    if not isinstance(out, np.ndarray):
+        return dtype
+    if dtype.kind == "f" and out.dtype.kind in "fc":
         return native(part_of(out.dtype))
-    return dtype
+    return native(out.dtype) if dtype.kind == out.dtype.kind == "c" else dtype
 
 
 def _spread_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
@@ -146,7 +227,7 @@ def parallel_mean(
     a : array_like
         Bool, integers, floats, complex numbers or timedelta64 (whose mean is truncated).
     {axis}
-    {float_dtype}
+    {mean_dtype}
     {out}
     {keepdims}
     {where}
@@ -176,6 +257,8 @@ def parallel_mean(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    if _is_whole(dtype, a):
+        return _whole_mean(a, axis, dtype, out, keepdims, where, options)
     return reduce(_MEAN, a, axis, _mean_rule(dtype, out), out, keepdims, NO_VALUE, where, options)
 
 
@@ -200,7 +283,7 @@ def parallel_nanmean(
     a : array_like
         Bool, integers, floats or complex numbers.
     {axis}
-    {float_dtype}
+    {mean_dtype}
     {out}
     {keepdims}
     {where}
@@ -227,9 +310,12 @@ def parallel_nanmean(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    operation, skip = _leaves_out(_NANMEAN, a, dtype, out)
+    if _is_whole(dtype, a):
+        return _whole_mean(a, axis, dtype, out, keepdims, where, options)
     return reduce(
-        _NANMEAN, a, axis, _mean_rule(dtype, None), out, keepdims, NO_VALUE, where, options,
-        skip_nan=has_nan(a),
+        operation, a, axis, _mean_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+        skip_nan=skip,
     )  # fmt: skip
 
 
@@ -265,7 +351,7 @@ def parallel_var(
     a : array_like
         Bool, integers, floats or complex numbers.
     {axis}
-    {float_dtype}
+    {spread_dtype}
     {out}
     {ddof}
     {keepdims}
@@ -306,14 +392,16 @@ def parallel_var(
     divisor = _divisor(ddof, correction)
     if mean is not NO_VALUE:
         rule = _about_rule(dtype, out, mean)
-        return reduce(
+        result = reduce(
             _VAR_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
             parameter=divisor, presets=_parts(mean),
         )  # fmt: skip
-    return reduce(
-        _VAR, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-        parameter=divisor,
-    )  # fmt: skip
+    else:
+        result = reduce(
+            _VAR, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+            parameter=divisor,
+        )  # fmt: skip
+    return _as_wanted(result, dtype, out)
 
 
 @documented
@@ -340,7 +428,7 @@ def parallel_std(
     a : array_like
         Bool, integers, floats or complex numbers.
     {axis}
-    {float_dtype}
+    {spread_dtype}
     {out}
     {ddof}
     {keepdims}
@@ -385,14 +473,16 @@ def parallel_std(
     divisor = _divisor(ddof, correction)
     if mean is not NO_VALUE:
         rule = _about_rule(dtype, out, mean)
-        return reduce(
+        result = reduce(
             _STD_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
             parameter=divisor, presets=_parts(mean),
         )  # fmt: skip
-    return reduce(
-        _STD, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-        parameter=divisor,
-    )  # fmt: skip
+    else:
+        result = reduce(
+            _STD, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+            parameter=divisor,
+        )  # fmt: skip
+    return _as_wanted(result, dtype, out)
 
 
 @documented
@@ -419,7 +509,7 @@ def parallel_nanvar(
     a : array_like
         Bool, integers, floats or complex numbers.
     {axis}
-    {float_dtype}
+    {spread_dtype}
     {out}
     {ddof}
     {keepdims}
@@ -432,7 +522,7 @@ def parallel_nanvar(
     -------
     ndarray or scalar
         The variance along `axis`, NaN with a RuntimeWarning where at most `ddof` elements are
-        left; `out` if given.
+        left (of integers, which have no NaN, what :func:`parallel_var` gives); `out` if given.
 
     Raises
     ------
@@ -458,17 +548,20 @@ def parallel_nanvar(
             return small
     options = check_options(workers, method, executor, progress)
     divisor = _divisor(ddof, correction)
-    skip = has_nan(a)
     if mean is not NO_VALUE:
-        rule = _about_rule(dtype, None, mean)
-        return reduce(
-            _NANVAR_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
+        operation, skip = _leaves_out(_NANVAR_ABOUT, a, dtype, out)
+        rule = _about_rule(dtype, out, mean)
+        result = reduce(
+            operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
             skip_nan=skip, parameter=divisor, presets=_parts(mean),
         )  # fmt: skip
-    return reduce(
-        _NANVAR, a, axis, _spread_rule(dtype, None), out, keepdims, NO_VALUE, where, options,
-        skip_nan=skip, parameter=divisor,
-    )  # fmt: skip
+    else:
+        operation, skip = _leaves_out(_NANVAR, a, dtype, out)
+        result = reduce(
+            operation, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+            skip_nan=skip, parameter=divisor,
+        )  # fmt: skip
+    return _as_wanted(result, dtype, out)
 
 
 @documented
@@ -495,7 +588,7 @@ def parallel_nanstd(
     a : array_like
         Bool, integers, floats or complex numbers.
     {axis}
-    {float_dtype}
+    {spread_dtype}
     {out}
     {ddof}
     {keepdims}
@@ -508,7 +601,8 @@ def parallel_nanstd(
     -------
     ndarray or scalar
         The standard deviation along `axis`, correctly rounded; NaN with a RuntimeWarning where at
-        most `ddof` elements are left; `out` if given.
+        most `ddof` elements are left (of integers, which have no NaN, what :func:`parallel_std`
+        gives); `out` if given.
 
     Raises
     ------
@@ -534,14 +628,17 @@ def parallel_nanstd(
             return small
     options = check_options(workers, method, executor, progress)
     divisor = _divisor(ddof, correction)
-    skip = has_nan(a)
     if mean is not NO_VALUE:
-        rule = _about_rule(dtype, None, mean)
-        return reduce(
-            _NANSTD_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
+        operation, skip = _leaves_out(_NANSTD_ABOUT, a, dtype, out)
+        rule = _about_rule(dtype, out, mean)
+        result = reduce(
+            operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
             skip_nan=skip, parameter=divisor, presets=_parts(mean),
         )  # fmt: skip
-    return reduce(
-        _NANSTD, a, axis, _spread_rule(dtype, None), out, keepdims, NO_VALUE, where, options,
-        skip_nan=skip, parameter=divisor,
-    )  # fmt: skip
+    else:
+        operation, skip = _leaves_out(_NANSTD, a, dtype, out)
+        result = reduce(
+            operation, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+            skip_nan=skip, parameter=divisor,
+        )  # fmt: skip
+    return _as_wanted(result, dtype, out)

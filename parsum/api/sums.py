@@ -22,7 +22,7 @@ from parsum.api.arguments import (
     check_out_type,
     wanted_dtype,
 )
-from parsum.api.call import Operation, native, reduce
+from parsum.api.call import Operation, native, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
 
@@ -70,8 +70,10 @@ def sum_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
             # Floats are not truncated one by one on their way to an integer `out`.
             exact = given.kind in "fc" and wanted_by_out.kind in "iu"
             return native(given) if exact else wanted_by_out
-        wanted_dtype(dtype, _KINDS)
-        probe: Any = np.add.reduce(np.empty(0, native(given)), dtype=dtype)
+        wanted = wanted_dtype(dtype, _KINDS)
+        # Of the parts of complex numbers where those are to be real, as a probe would warn of it.
+        probed = native(given) if wanted.kind == "c" else part_of(native(given))
+        probe: Any = np.add.reduce(np.empty(0, probed), dtype=dtype)
         result: DType = probe.dtype
         return result
 
