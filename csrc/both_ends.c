@@ -48,6 +48,19 @@ static const void *greatest_of(const void *state)
         char *second = (char *)result + parsum_type_size[type];                                    \
         return end_row("min", ELEMENT)->finish(state, type, result) |                              \
                end_row("max", ELEMENT)->finish(greatest_of(state), type, second);                  \
+    }                                                                                              \
+    static int valid_##NAME(const void *state)                                                     \
+    {                                                                                              \
+        return parsum_state_valid(end_row("min", ELEMENT), state) &&                               \
+               parsum_state_valid(end_row("max", ELEMENT), greatest_of(state));                    \
+    }                                                                                              \
+    static void clear_padding_##NAME(void *state)                                                  \
+    {                                                                                              \
+        const parsum_reduction *end = end_row("min", ELEMENT);                                     \
+        if (end->clear_padding) {                                                                  \
+            end->clear_padding(state);                                                             \
+            end->clear_padding(greatest(state));                                                   \
+        }                                                                                          \
     }
 
 BOTH(c64, PARSUM_COMPLEX64)
@@ -65,6 +78,8 @@ BOTH(clong, PARSUM_CLONGDOUBLE)
         .accumulate = accumulate_##NAME,                                                           \
         .combine = combine_##NAME,                                                                 \
         .finish = finish_##NAME,                                                                   \
+        .valid = valid_##NAME,                                                                     \
+        .clear_padding = clear_padding_##NAME,                                                     \
     }
 
 const parsum_reduction parsum_both_ends[] = {

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "parsum.h"
+
 /* Copies n elements of `size` bytes, reversing each `swap` bytes of them (0: none). */
 void parsum_gather(char *out, const char *data, size_t n, ptrdiff_t stride, size_t size,
                    size_t swap);
@@ -17,10 +19,9 @@ void parsum_transpose(char *out, const char *data, size_t rows, ptrdiff_t row_st
                       size_t columns, size_t size);
 /* Bytes to reverse at a time in a type of the other byte order: a complex number's parts. */
 size_t parsum_swap_size(int type);
-/* Whether elements can be converted: any to bool, real ones to 64-bit integers and floats, and
- * anything to a complex type. As C casts do; floats to integers toward zero, out of range as x86
- * does, the least int64. */
-int parsum_can_convert(int from, int to);
+/* What can be converted (parsum_can_convert): any to bool, real ones to 64-bit integers and floats,
+ * and anything to a complex type. As C casts do; floats to integers toward zero, out of range as
+ * x86 does, the least int64. */
 void parsum_convert(int from, int to, const char *data, size_t n, char *out);
 /* Copies the elements whose `where` is not zero and whose `mask` is; returns how many. `out` may be
  * `data` or lie before it. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "exact.h"
+#include "states.h"
 
 /* An element is m * 2^place with an integer m below 2^53. m^2 = low + high * 2^53, both below 2^53,
  * so that
@@ -53,7 +54,14 @@ static void pass_carries(int64_t *limb, int count)
         limb[i] = value & 0xffffffff;
         carry = value >> 32;
     }
-    limb[count - 1] += carry;
+    limb[count - 1] = wrapping_sum(limb[count - 1], carry);
+}
+
+static void pass_all_carries(cube_sums *sums)
+{
+    pass_carries(sums->cube, CUBE_LIMBS);
+    pass_carries(sums->fourth, FOURTH_LIMBS);
+    sums->adds = 1;
 }
 
 static void reserve(cube_sums *sums, int32_t adds)
@@ -64,11 +72,8 @@ static void reserve(cube_sums *sums, int32_t adds)
         sums->is_used = 1;
         sums->adds = 0;
     }
-    if (sums->adds > LIMB_ADDS - adds) {
-        pass_carries(sums->cube, CUBE_LIMBS);
-        pass_carries(sums->fourth, FOURTH_LIMBS);
-        sums->adds = 1;
-    }
+    if (sums->adds > LIMB_ADDS - adds)
+        pass_all_carries(sums);
     sums->adds += adds;
 }
 
@@ -76,11 +81,28 @@ void parsum_cubes_combine(cube_sums *sums, const cube_sums *other)
 {
     if (!other->is_used)
         return;
+    if (!sums->is_used) {
+        memcpy(sums, other, sizeof *sums);
+        return;
+    }
     reserve(sums, other->adds + 1);
     for (int i = 0; i < CUBE_LIMBS; i++)
-        sums->cube[i] += other->cube[i];
+        sums->cube[i] = wrapping_sum(sums->cube[i], other->cube[i]);
     for (int i = 0; i < FOURTH_LIMBS; i++)
-        sums->fourth[i] += other->fourth[i];
+        sums->fourth[i] = wrapping_sum(sums->fourth[i], other->fourth[i]);
+    if (sums->adds > LIMB_ADDS)
+        pass_all_carries(sums);
+}
+
+int parsum_cubes_valid(const cube_sums *sums)
+{
+    if (!sums->is_used)
+        return 1;
+    if (sums->is_used != 1 || sums->adds < 0 || sums->adds > LIMB_ADDS)
+        return 0;
+    const int64_t most = (int64_t)sums->adds * 5 << 32;
+    return limbs_are_valid(sums->cube, CUBE_LIMBS, most) &&
+           limbs_are_valid(sums->fourth, FOURTH_LIMBS, most);
 }
 
 static void add_cube(cube_sums *sums, uint128 value, int negative, unsigned position)

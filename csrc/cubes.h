@@ -28,6 +28,7 @@ typedef struct {
 
 void parsum_cubes_identity(cube_sums *sums);
 void parsum_cubes_combine(cube_sums *sums, const cube_sums *other);
+int parsum_cubes_valid(const cube_sums *sums);
 /* Adds the powers of n elements; those that are not finite are left out. */
 void parsum_cubes_add(cube_sums *sums, const double *data, size_t n);
 /* The same for elements that were float32 or float16 once. */

@@ -12,6 +12,7 @@
 #include "moments_state.h"
 #include "rational.h"
 #include "reductions.h"
+#include "states.h"
 
 /* The values of a description, in their order. */
 enum { COUNT, NANS, LEAST, LARGEST, SUM, MEAN, VAR, STD, VALUES, SKEW = VALUES, KURTOSIS, ALL };
@@ -181,7 +182,21 @@ static void accumulate_cubes(cube_sums *cubes, const float_kernels *kernels, siz
     }
 }
 
+static int valid_real(const real_state *real, int type)
+{
+    return !isnan(real->ends.least) && !isnan(real->ends.largest) &&
+           parsum_moments_valid(&real->moments, type);
+}
+
 #define REAL(NAME, TYPE, ELEMENT)                                                                  \
+    static int valid_##NAME(const void *state)                                                     \
+    {                                                                                              \
+        return valid_real(state, TYPE);                                                            \
+    }                                                                                              \
+    static int valid_shape_##NAME(const void *state)                                               \
+    {                                                                                              \
+        return valid_real(state, TYPE) && parsum_cubes_valid(&((const real_state *)state)->cubes); \
+    }                                                                                              \
     static void accumulate_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)       \
     {                                                                                              \
         real_state *real = state;                                                                  \
@@ -267,27 +282,31 @@ static void pass_carries(int64_t *limb, int count)
         limb[i] = value & 0xffffffff;
         carry = value >> 32;
     }
-    limb[count - 1] += carry;
+    limb[count - 1] = wrapping_sum(limb[count - 1], carry);
+}
+
+static void pass_all_carries(integer_state *state, int shape)
+{
+    pass_carries(state->s1, LIMBS_1);
+    pass_carries(state->s2, LIMBS_2);
+    if (shape) {
+        pass_carries(state->s3, LIMBS_3);
+        pass_carries(state->s4, LIMBS_4);
+    }
+    state->adds = 1;
 }
 
 static void reserve(integer_state *state, int64_t adds, int shape)
 {
-    if (state->adds + adds > LIMB_ADDS) {
-        pass_carries(state->s1, LIMBS_1);
-        pass_carries(state->s2, LIMBS_2);
-        if (shape) {
-            pass_carries(state->s3, LIMBS_3);
-            pass_carries(state->s4, LIMBS_4);
-        }
-        state->adds = 1;
-    }
+    if (state->adds + adds > LIMB_ADDS)
+        pass_all_carries(state, shape);
     state->adds += adds;
 }
 
 static void add_limbs(int64_t *limb, const int64_t *more, int count)
 {
     for (int i = 0; i < count; i++)
-        limb[i] += more[i];
+        limb[i] = wrapping_sum(limb[i], more[i]);
 }
 
 static int is_less(uint64_t a, uint64_t b, int is_signed)
@@ -311,6 +330,12 @@ static void combine_integers(integer_state *state, const integer_state *other, i
 {
     if (!other->count)
         return;
+    if (!state->count) {
+        const double ddof = state->ddof;
+        memcpy(state, other, shape ? sizeof *state : INTEGER_SIZE);
+        state->ddof = ddof;
+        return;
+    }
     join_integers(state, other->count, other->least, other->largest, is_signed);
     reserve(state, other->adds + 1, shape);
     add_limbs(state->s1, other->s1, LIMBS_1);
@@ -319,6 +344,28 @@ static void combine_integers(integer_state *state, const integer_state *other, i
         add_limbs(state->s3, other->s3, LIMBS_3);
         add_limbs(state->s4, other->s4, LIMBS_4);
     }
+    if (state->adds > LIMB_ADDS)
+        pass_all_carries(state, shape);
+}
+
+static int valid_integers(const integer_state *state, int shape)
+{
+    if (state->adds < 0 || state->adds > LIMB_ADDS)
+        return 0;
+    const int64_t most = state->adds << 52;
+    return limbs_are_valid(state->s1, LIMBS_1, most) && limbs_are_valid(state->s2, LIMBS_2, most) &&
+           (!shape || (limbs_are_valid(state->s3, LIMBS_3, most) &&
+                       limbs_are_valid(state->s4, LIMBS_4, most)));
+}
+
+static int valid_integer(const void *state)
+{
+    return valid_integers(state, 0);
+}
+
+static int valid_integer_shape(const void *state)
+{
+    return valid_integers(state, 1);
 }
 
 static void combine_signed(void *state, const void *other)
@@ -494,7 +541,7 @@ FINISH(real_shape, real_state, finish_numbers, ALL)
 FINISH(integer, integer_state, finish_integers, VALUES)
 FINISH(integer_shape, integer_state, finish_integers, ALL)
 
-#define ROW(NAME, ELEMENT_TYPE, KIND, RESTART, COMBINE, SIZE)                                      \
+#define ROW(NAME, ELEMENT_TYPE, KIND, RESTART, COMBINE, SIZE, VALID)                               \
     {                                                                                              \
         .operation = "describe",                                                                   \
         .element = ELEMENT_TYPE,                                                                   \
@@ -507,8 +554,9 @@ FINISH(integer_shape, integer_state, finish_integers, ALL)
         .accumulate_columns = accumulate_columns_##NAME,                                           \
         .combine = combine_##COMBINE,                                                              \
         .finish = finish_##KIND,                                                                   \
+        .valid = VALID,                                                                            \
     }
-#define SHAPE_ROW(NAME, ELEMENT_TYPE, KIND, RESTART, COMBINE, SIZE)                                \
+#define SHAPE_ROW(NAME, ELEMENT_TYPE, KIND, RESTART, COMBINE, SIZE, VALID)                         \
     {                                                                                              \
         .operation = "describe_shape",                                                             \
         .element = ELEMENT_TYPE,                                                                   \
@@ -521,13 +569,16 @@ FINISH(integer_shape, integer_state, finish_integers, ALL)
         .accumulate_columns = accumulate_shape_columns_##NAME,                                     \
         .combine = combine_##COMBINE##_shape,                                                      \
         .finish = finish_##KIND##_shape,                                                           \
+        .valid = VALID,                                                                            \
     }
 #define INTEGER_ROWS(NAME, ELEMENT_TYPE, COMBINE)                                                  \
-    ROW(NAME, ELEMENT_TYPE, integer, NULL, COMBINE, INTEGER_SIZE),                                 \
-        SHAPE_ROW(NAME, ELEMENT_TYPE, integer, NULL, COMBINE, sizeof(integer_state))
+    ROW(NAME, ELEMENT_TYPE, integer, NULL, COMBINE, INTEGER_SIZE, valid_integer),                  \
+        SHAPE_ROW(NAME, ELEMENT_TYPE, integer, NULL, COMBINE, sizeof(integer_state),               \
+                  valid_integer_shape)
 #define REAL_ROWS(NAME, ELEMENT_TYPE)                                                              \
-    ROW(NAME, ELEMENT_TYPE, real, restart_real, real, REAL_SIZE),                                  \
-        SHAPE_ROW(NAME, ELEMENT_TYPE, real, restart_real_shape, real, sizeof(real_state))
+    ROW(NAME, ELEMENT_TYPE, real, restart_real, real, REAL_SIZE, valid_##NAME),                    \
+        SHAPE_ROW(NAME, ELEMENT_TYPE, real, restart_real_shape, real, sizeof(real_state),          \
+                  valid_shape_##NAME)
 
 const parsum_reduction parsum_descriptions[] = {
     INTEGER_ROWS(boolean, PARSUM_BOOL, unsigned),

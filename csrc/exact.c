@@ -6,6 +6,7 @@
 
 #include "kernels.h"
 #include "parsum.h"
+#include "states.h"
 
 void parsum_exact_identity(exact_state *state)
 {
@@ -22,7 +23,7 @@ static void pass_carries(int64_t *limb)
         limb[i] = value & 0xffffffff;
         carry = value >> 32;
     }
-    limb[EXACT_LIMBS - 1] += carry;
+    limb[EXACT_LIMBS - 1] = wrapping_sum(limb[EXACT_LIMBS - 1], carry);
 }
 
 /* Makes room for n additions of less than 2^53 to any limb. */
@@ -187,11 +188,42 @@ void parsum_exact_combine(exact_state *state, const exact_state *other)
         state->lo += other->lo;
         state->pending += other->pending;
     }
-    if (other->limbs_used) {
-        reserve_limbs(state, other->limb_adds + 1);
-        for (int i = 0; i < EXACT_LIMBS; i++)
-            state->limb[i] += other->limb[i];
+    if (!other->limbs_used)
+        return;
+    if (!state->limbs_used) {
+        memcpy(state->limb, other->limb, sizeof state->limb);
+        state->limbs_used = 1;
+        state->limb_adds = other->limb_adds;
+        return;
     }
+    reserve_limbs(state, other->limb_adds + 1);
+    for (int i = 0; i < EXACT_LIMBS; i++)
+        state->limb[i] = wrapping_sum(state->limb[i], other->limb[i]);
+    if (state->limb_adds > EXACT_LIMB_ADDS) {
+        pass_carries(state->limb);
+        state->limb_adds = 0;
+    }
+}
+
+/* As the comments in exact.h have it. */
+int parsum_exact_valid(const exact_state *state)
+{
+    const int no_window = state->window == WINDOW_NONE;
+    if (state->pending < 0 || state->pending > (no_window ? 0 : WINDOW_PENDING))
+        return 0;
+    if (!no_window && (state->window < WINDOW_MIN || state->window > WINDOW_MAX))
+        return 0;
+    const int64_t most = (int64_t)state->pending << 56;
+    if (state->hi < -most || state->hi > most || state->lo < -most || state->lo > most)
+        return 0;
+    if (state->seen > (SEEN_ANY | SEEN_NOT_MINUS_ZERO) || state->limbs_used > 1 || state->nan > 1 ||
+        state->plus_infinity > 1 || state->minus_infinity > 1 || state->overflow > 1)
+        return 0;
+    if (!state->limbs_used)
+        return 1;
+    return state->limb_adds >= 0 && state->limb_adds <= EXACT_LIMB_ADDS &&
+           limbs_are_valid(state->limb, EXACT_LIMBS,
+                           (INT64_C(1) << 32) + ((int64_t)state->limb_adds << 53));
 }
 
 /* The binary formats: bits of the significand, exponent of the last bit of the least subnormal,
@@ -333,7 +365,7 @@ static int round_limbs(int64_t *limb, int type, void *result)
     int negative = limb[EXACT_LIMBS - 1] < 0;
     if (negative) {
         for (int i = 0; i < EXACT_LIMBS; i++)
-            limb[i] = -limb[i];
+            limb[i] = (int64_t)(0 - (uint64_t)limb[i]);
         pass_carries(limb);
     }
     int top = EXACT_LIMBS - 1;

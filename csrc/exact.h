@@ -65,6 +65,7 @@ void parsum_exact_identity(exact_state *state);
 /* The identity again, but for the window: the next data are likely in the same. */
 void parsum_exact_restart(exact_state *state);
 void parsum_exact_combine(exact_state *state, const exact_state *other);
+int parsum_exact_valid(const exact_state *state);
 /* Passes pending window sums on to the limbs. */
 void parsum_exact_flush(exact_state *state);
 /* Adds n finite elements, data[0], data[step], ... */
@@ -127,6 +128,14 @@ static inline void exact_add_window(exact_state *state, int window, int64_t hi, 
     state->hi += hi;
     state->lo += lo;
     state->pending++;
+}
+
+/* Of topmost limbs, which have room for 2^64 elements and some bits more: a state that is merged
+ * with itself again and again stands for more than that, and then it is to be wrong, but defined.
+ */
+static inline int64_t wrapping_sum(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
 static inline uint64_t bits_of(double value)

@@ -43,6 +43,20 @@ static void identity_of_product(const parsum_reduction *reduction, void *state, 
                         (char *)state + self->members[k].state);
 }
 
+static void restart_product(void *state, double parameter)
+{
+    const product *self = product_of(state);
+    (void)parameter;
+    for (int k = 0; k < self->count; k++) {
+        const parsum_member *as = &self->members[k].as;
+        void *part = (char *)state + self->members[k].state;
+        if (as->reduction->restart)
+            as->reduction->restart(part, as->parameter);
+        else
+            parsum_identity(as->reduction, as->parameter, part);
+    }
+}
+
 static void place_product(void *state, int64_t number, int64_t step)
 {
     const product *self = product_of(state);
@@ -50,6 +64,32 @@ static void place_product(void *state, int64_t number, int64_t step)
         if (self->members[k].as.reduction->place)
             self->members[k].as.reduction->place((char *)state + self->members[k].state, number,
                                                  step);
+}
+
+static int product_valid(const void *state)
+{
+    const product *self = product_of(state);
+    for (int k = 0; k < self->count; k++)
+        if (!parsum_state_valid(self->members[k].as.reduction,
+                                (const char *)state + self->members[k].state))
+            return 0;
+    return 1;
+}
+
+static void clear_product_padding(void *state)
+{
+    const product *self = product_of(state);
+    for (int k = 0; k < self->count; k++)
+        if (self->members[k].as.reduction->clear_padding)
+            self->members[k].as.reduction->clear_padding((char *)state + self->members[k].state);
+}
+
+static void shift_product(void *state, int64_t by)
+{
+    const product *self = product_of(state);
+    for (int k = 0; k < self->count; k++)
+        if (self->members[k].as.reduction->shift)
+            self->members[k].as.reduction->shift((char *)state + self->members[k].state, by);
 }
 
 /* A block without its NaNs, whose copy is on the stack. */
@@ -160,8 +200,10 @@ int parsum_join(const parsum_member *members, int count, size_t *offsets, parsum
                                              (size_t)parsum_values(reduction));
         row->ordered |= reduction->ordered;
         row->floating_exceptions |= reduction->floating_exceptions;
-        if (reduction->place)
+        if (reduction->place) {
             row->place = place_product;
+            row->shift = shift_product;
+        }
         settles &= reduction->settled != NULL;
     }
     row->operation = "joined";
@@ -170,6 +212,9 @@ int parsum_join(const parsum_member *members, int count, size_t *offsets, parsum
     row->values = (int)result;
     row->state_size = state;
     row->identity_of = identity_of_product;
+    row->restart = restart_product;
+    row->valid = product_valid;
+    row->clear_padding = clear_product_padding;
     row->accumulate = accumulate_product;
     row->settled = settles ? product_settled : NULL;
     row->combine = combine_products;

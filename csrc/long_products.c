@@ -12,10 +12,28 @@
 #include "exact.h"
 #include "moments.h"
 #include "reductions.h"
+#include "states.h"
 
 typedef struct {
     long double high, low;
 } pair;
+
+/* Two numbers each. */
+static int pairs_are_valid(const pair *pairs, int count)
+{
+    int valid = 1;
+    for (int k = 0; k < count; k++)
+        valid &= long_is_valid(&pairs[k].high) && long_is_valid(&pairs[k].low);
+    return valid;
+}
+
+static void clear_pairs_padding(pair *pairs, int count)
+{
+    for (int k = 0; k < count; k++) {
+        clear_long_padding(&pairs[k].high, 1);
+        clear_long_padding(&pairs[k].low, 1);
+    }
+}
 
 static pair fast_sum(long double a, long double b)
 {
@@ -110,6 +128,17 @@ static void combine_dot(void *state, const void *other)
     a->nan |= b->nan;
 }
 
+static int valid_dot(const void *state)
+{
+    const dot_state *dot = state;
+    return pairs_are_valid(dot->part, 2) && dot->nan <= 1;
+}
+
+static void clear_dot_padding(void *state)
+{
+    clear_pairs_padding(((dot_state *)state)->part, 2);
+}
+
 static int finish_parts(const dot_state *dot, int parts, int type, char *result)
 {
     int flags = 0;
@@ -194,6 +223,20 @@ static void combine_moments(void *state, const void *other)
     a->squares = add(a->squares, b->squares);
     a->count += b->count;
     a->nan |= b->nan;
+}
+
+static int valid_moments(const void *state)
+{
+    const moments_long *moments = state;
+    return pairs_are_valid(moments->sum, 2) && pairs_are_valid(&moments->squares, 1) &&
+           moments->nan <= 1;
+}
+
+static void clear_moments_padding(void *state)
+{
+    moments_long *moments = state;
+    clear_pairs_padding(moments->sum, 2);
+    clear_pairs_padding(&moments->squares, 1);
 }
 
 static void accumulate_parts(moments_long *moments, int parts, const char *p, size_t n,
@@ -314,6 +357,8 @@ FINISH(nanstd_about, MOMENTS_ABOUT | MOMENTS_NUMBER | MOMENTS_ROOT)
         .accumulate = ACCUMULATE,                                                                  \
         .combine = combine_moments,                                                                \
         .finish = finish_##OPERATION,                                                              \
+        .valid = valid_moments,                                                                    \
+        .clear_padding = clear_moments_padding,                                                    \
     }
 #define MOMENTS_ROWS(ELEMENT, ACCUMULATE)                                                          \
     MOMENTS_ROW(var, 1, ELEMENT, ACCUMULATE), MOMENTS_ROW(std, 1, ELEMENT, ACCUMULATE),            \
@@ -326,6 +371,7 @@ FINISH(nanstd_about, MOMENTS_ABOUT | MOMENTS_NUMBER | MOMENTS_ROOT)
         .operation = "norm2", .element = ELEMENT, .results = FLOATS, .ordered = 1,                 \
         .state_size = sizeof(moments_long), .identity = identity_moments,                          \
         .accumulate = ACCUMULATE, .combine = combine_moments, .finish = finish_norm,               \
+        .valid = valid_moments, .clear_padding = clear_moments_padding,                            \
     }
 #define DOT_ROW(OPERATION, ELEMENT, RESULTS, ACCUMULATE, FINISH)                                   \
     {                                                                                              \
@@ -338,6 +384,8 @@ FINISH(nanstd_about, MOMENTS_ABOUT | MOMENTS_NUMBER | MOMENTS_ROOT)
         .accumulate_pairs = ACCUMULATE,                                                            \
         .combine = combine_dot,                                                                    \
         .finish = FINISH,                                                                          \
+        .valid = valid_dot,                                                                        \
+        .clear_padding = clear_dot_padding,                                                        \
     }
 #define COMPLEX_RESULTS (BIT(PARSUM_COMPLEX64) | BIT(PARSUM_COMPLEX128) | BIT(PARSUM_CLONGDOUBLE))
 

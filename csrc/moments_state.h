@@ -52,6 +52,8 @@ typedef struct {
 void parsum_moments_identity(moments_state *moments, double ddof);
 void parsum_moments_restart(moments_state *moments, double ddof);
 void parsum_moments_combine(moments_state *moments, const moments_state *other);
+/* Whether any bytes are moments of numbers of that element type. */
+int parsum_moments_valid(const moments_state *moments, int type);
 /* Takes in all of n elements that are not NaN. */
 void parsum_moments_describe(moments_state *moments, number_ends *ends, int type, const void *data,
                              size_t n, ptrdiff_t stride);

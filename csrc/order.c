@@ -33,7 +33,7 @@ typedef struct {
     int has_nan;             /* or NaT */
     int has_zeros;           /* that are equal, but of different keys, -1 and 0 */
     int reversed;            /* whether the greatest is found by the key's negative; see rank_of */
-    int64_t lowest, highest; /* keys, of types that have no NaN */
+    int64_t lowest, highest; /* keys of elements that are no NaN */
     int64_t (*key)(const char *p);
     int (*missing)(const char *p);
     /* The element of a key; the missing one. */
@@ -81,7 +81,7 @@ INTEGER_TYPE(i32, int32_t, INT32_MIN, INT32_MAX)
 INTEGER_TYPE(u32, uint32_t, 0, UINT32_MAX)
 INTEGER_TYPE(i64, int64_t, INT64_MIN, INT64_MAX)
 ORDER_TYPE(u64, uint64_t, (uint64_t)key ^ UINT64_C(1) << 63, 0, 0, 0, 0, INT64_MIN, INT64_MAX)
-ORDER_TYPE(time, int64_t, key, INT64_MIN, 1, 0, 1, 0, 0)
+ORDER_TYPE(time, int64_t, key, INT64_MIN, 1, 0, 1, -INT64_MAX, INT64_MAX)
 
 static float float_of_key(int64_t key)
 {
@@ -99,9 +99,11 @@ static double double_of_key(int64_t key)
     return value;
 }
 
-ORDER_TYPE(f16, uint16_t, (uint16_t)(key < 0 ? key ^ INT16_MAX : key), 0x7e00, 1, 1, 0, 0, 0)
-ORDER_TYPE(f32, float, float_of_key(key), NAN, 1, 1, 0, 0, 0)
-ORDER_TYPE(f64, double, double_of_key(key), NAN, 1, 1, 0, 0, 0)
+ORDER_TYPE(f16, uint16_t, (uint16_t)(key < 0 ? key ^ INT16_MAX : key), 0x7e00, 1, 1, 0, -0x7c01,
+           0x7c00)
+ORDER_TYPE(f32, float, float_of_key(key), NAN, 1, 1, 0, -0x7f800001LL, 0x7f800000)
+ORDER_TYPE(f64, double, double_of_key(key), NAN, 1, 1, 0, -(int64_t)INFINITY_BITS - 1,
+           (int64_t)INFINITY_BITS)
 
 void parsum_turn(size_t size, const char *data, size_t rows, ptrdiff_t row_stride, size_t n,
                  char *out)
@@ -136,6 +138,16 @@ static void combine_end(void *state, const void *other)
     const end_state *b = other;
     a->least = b->least < a->least ? b->least : a->least;
     a->greatest = b->greatest > a->greatest ? b->greatest : a->greatest;
+}
+
+/* Times have the key of NaT, the least integer, for nothing else. */
+INLINE int valid_end(const end_state *state, const order_type *type)
+{
+    if (state->least > state->greatest)
+        return state->least == INT64_MAX && state->greatest == INT64_MIN;
+    if (type->has_nan && state->least == INT64_MIN)
+        return state->greatest == INT64_MAX;
+    return state->least >= type->lowest && state->greatest <= type->highest;
 }
 
 /* Takes in what a kernel found in some elements. */
@@ -309,6 +321,13 @@ static void place_place(void *state, int64_t number, int64_t step)
     ((place_state *)state)->step = step;
 }
 
+static void shift_place(void *state, int64_t by)
+{
+    place_state *place = state;
+    if (place->number != INT64_MAX)
+        place->number = number_at(place->number, by, 1);
+}
+
 static int precedes(int64_t rank, int64_t number, const place_state *state)
 {
     return rank < state->rank || (rank == state->rank && number < state->number);
@@ -322,6 +341,12 @@ static void combine_place(void *state, const void *other)
         a->rank = b->rank;
         a->number = b->number;
     }
+}
+
+/* Any numbers may be next, as those that no element has are not counted up to. */
+static int valid_place(const void *state)
+{
+    return ((const place_state *)state)->number >= 0;
 }
 
 static int finish_place(const void *state, int type, void *result)
@@ -623,6 +648,10 @@ INLINE int reduce_place_rows(const order_type *type, const order_kernels *kernel
     }
 
 #define TYPE_FUNCTIONS(TYPE)                                                                       \
+    static int valid_end_##TYPE(const void *state)                                                 \
+    {                                                                                              \
+        return valid_end(state, &type_##TYPE);                                                     \
+    }                                                                                              \
     static void accumulate_end_##TYPE(end_state *state, int op, const char *data, size_t n,        \
                                       ptrdiff_t stride)                                            \
     {                                                                                              \
@@ -728,7 +757,7 @@ NAN_FUNCTIONS(time)
     .state_size = sizeof(end_state), .identity = identity_end, .settled = settled_##OP##_##TYPE,   \
     .accumulate = accumulate_##OP##_##TYPE,                                                        \
     .accumulate_columns = accumulate_columns_##OP##_##TYPE, .combine = combine_end,                \
-    .finish = finish_##OP##_##TYPE
+    .finish = finish_##OP##_##TYPE, .valid = valid_end_##TYPE
 #define END_ROW(OP, TYPE, ELEMENT_TYPE, VALUES)                                                    \
     {                                                                                              \
         END_FIELDS(OP, TYPE, ELEMENT_TYPE, ELEMENT_TYPE),                                          \
@@ -748,6 +777,7 @@ NAN_FUNCTIONS(time)
         .results = BIT(PARSUM_INT64),                                                              \
         .state_size = sizeof(place_state),                                                         \
         .identity = identity_place,                                                                \
+        .shift = shift_place,                                                                      \
         .place = place_place,                                                                      \
         .settled = settled_##OP##_##TYPE,                                                          \
         .accumulate = accumulate_##OP##_##TYPE,                                                    \
@@ -756,6 +786,7 @@ NAN_FUNCTIONS(time)
         .reduce_rows = reduce_rows_##OP##_##TYPE,                                                  \
         .combine = combine_place,                                                                  \
         .finish = finish_place,                                                                    \
+        .valid = valid_place,                                                                      \
     }
 #define TYPE_ROWS(TYPE, ELEMENT_TYPE)                                                              \
     END_ROW(min, TYPE, ELEMENT_TYPE, 1), END_ROW(max, TYPE, ELEMENT_TYPE, 1),                      \

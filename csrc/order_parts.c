@@ -9,6 +9,7 @@
 #include "kernels.h"
 #include "order.h"
 #include "reductions.h"
+#include "states.h"
 
 #define CONCAT_(a, b) a##b
 #define CONCAT(a, b) CONCAT_(a, b)
@@ -33,6 +34,7 @@ static void put_long(long double value, char *result)
 }
 
 #define PUT_PART(value, to) memcpy(to, &(value), sizeof(value))
+#define CLEAR_PADDING(values, count) (void)(values)
 
 #define TYPE c64
 #define REAL float
@@ -49,7 +51,9 @@ static void put_long(long double value, char *result)
 #include "order_parts_body.h"
 
 #undef PUT_PART
+#undef CLEAR_PADDING
 #define PUT_PART(value, to) put_long(value, to)
+#define CLEAR_PADDING(values, count) clear_long_padding(values, count)
 
 #define TYPE ld
 #define REAL long double
@@ -87,6 +91,19 @@ static void combine_minmax_ld(void *state, const void *other)
 static int settled_minmax_ld(const void *state)
 {
     return settled_end_ld(&((const pair_state_ld *)state)->least);
+}
+
+static int valid_minmax_ld(const void *state)
+{
+    const pair_state_ld *pair = state;
+    return valid_end_ld(&pair->least) && valid_end_ld(&pair->greatest);
+}
+
+static void clear_minmax_padding_ld(void *state)
+{
+    pair_state_ld *pair = state;
+    clear_end_padding_ld(&pair->least);
+    clear_end_padding_ld(&pair->greatest);
 }
 
 static void accumulate_minmax_ld(void *state, const void *data, size_t n, ptrdiff_t stride)
@@ -246,6 +263,25 @@ static const magnitude_type magnitude_c64 = {sizeof(float), FLT_MANT_DIG, -149, 
 static const magnitude_type magnitude_c128 = {sizeof(double), DBL_MANT_DIG, -1074,
                                               INT64_C(0x7ff0000000000000)};
 
+static int valid_magnitude(const magnitude_state *state, const magnitude_type *type)
+{
+    if (state->least > state->greatest)
+        return state->least == INT64_MAX && state->greatest == INT64_MIN;
+    if (state->least == INT64_MIN)
+        return state->greatest == INT64_MAX;
+    return state->least >= 0 && state->greatest <= type->infinity + 1;
+}
+
+static int valid_magnitude_c64(const void *state)
+{
+    return valid_magnitude(state, &magnitude_c64);
+}
+
+static int valid_magnitude_c128(const void *state)
+{
+    return valid_magnitude(state, &magnitude_c128);
+}
+
 static double value_of_key(const magnitude_type *type, int64_t key)
 {
     if (type->size == sizeof(float)) {
@@ -379,6 +415,8 @@ MAGNITUDE(max_abs, c128, 1)
      .accumulate = accumulate_##OP##_##TYPE,                                                       \
      .combine = combine_##COMBINE##_##TYPE,                                                        \
      .finish = finish_end_##TYPE,                                                                  \
+     .valid = valid_end_##TYPE,                                                                    \
+     .clear_padding = clear_end_padding_##TYPE,                                                    \
      __VA_ARGS__}
 #define PLACE_ROW(OPERATION, OP, COMBINE, TYPE, ELEMENT_TYPE, ...)                                 \
     {.operation = (OPERATION),                                                                     \
@@ -387,10 +425,13 @@ MAGNITUDE(max_abs, c128, 1)
      .state_size = sizeof(place_state_##TYPE),                                                     \
      .identity = identity_place_##TYPE,                                                            \
      .place = place_place_##TYPE,                                                                  \
+     .shift = shift_place_##TYPE,                                                                  \
      .settled = settled_place_##TYPE,                                                              \
      .accumulate = accumulate_arg##OP##_##TYPE,                                                    \
      .combine = combine_arg##COMBINE##_##TYPE,                                                     \
      .finish = finish_place_##TYPE,                                                                \
+     .valid = valid_place_##TYPE,                                                                  \
+     .clear_padding = clear_place_padding_##TYPE,                                                  \
      __VA_ARGS__}
 /* Short cuts of the types that have kernels. */
 #define VECTOR_FIELDS(OP, TYPE)                                                                    \
@@ -419,6 +460,7 @@ MAGNITUDE(max_abs, c128, 1)
         .accumulate = accumulate_##OP##_##TYPE,                                                    \
         .combine = combine_magnitude,                                                              \
         .finish = finish_##OP##_##TYPE,                                                            \
+        .valid = valid_magnitude_##TYPE,                                                           \
     }
 #define LONG_ROW(OPERATION, OP, STATE, TYPE, COMBINE, ELEMENT_TYPE, VALUES)                        \
     {                                                                                              \
@@ -432,6 +474,8 @@ MAGNITUDE(max_abs, c128, 1)
         .accumulate = accumulate_##OP##_##TYPE,                                                    \
         .combine = combine_##OP##_ld,                                                              \
         .finish = finish_##COMBINE##_ld,                                                           \
+        .valid = valid_##COMBINE##_ld,                                                             \
+        .clear_padding = clear_##COMBINE##_padding_ld,                                             \
     }
 #define combine_min_abs_ld combine_min_ld
 #define combine_max_abs_ld combine_max_ld

@@ -79,6 +79,18 @@ static int NAME(settled_end)(const void *state)
     return (((const NAME(end_state) *)state)->seen & HAS_NAN) != 0;
 }
 
+static int NAME(valid_end)(const void *state)
+{
+    const NAME(end_state) *end = state;
+    return (end->seen & ~(int64_t)(SEEN | HAS_NAN)) == 0 &&
+           !(end->seen & SEEN && NAME(is_missing)(end->v));
+}
+
+static void NAME(clear_end_padding)(void *state)
+{
+    CLEAR_PADDING(((NAME(end_state) *)state)->v, PARTS);
+}
+
 static int NAME(finish_end)(const void *state, int type, void *result)
 {
     const NAME(end_state) *end = state;
@@ -155,6 +167,13 @@ static void NAME(accumulate_end)(NAME(end_state) * state, int greatest, int skip
 
 /* ---- places ---- */
 
+static void NAME(shift_place)(void *state, int64_t by)
+{
+    NAME(place_state) *place = state;
+    if (place->seen)
+        place->number = number_at(place->number, by, 1);
+}
+
 static void NAME(identity_place)(void *state, double parameter)
 {
     (void)parameter;
@@ -207,6 +226,19 @@ static int NAME(settled_place)(const void *state)
 {
     const NAME(place_state) *place = state;
     return (place->seen & HAS_NAN) && place->number == 0;
+}
+
+/* Any numbers may be next, as those that no element has are not counted up to. */
+static int NAME(valid_place)(const void *state)
+{
+    const NAME(place_state) *place = state;
+    return place->number >= 0 &&
+           (place->seen ? place->seen == (NAME(is_missing)(place->v) ? SEEN | HAS_NAN : SEEN) : 1);
+}
+
+static void NAME(clear_place_padding)(void *state)
+{
+    CLEAR_PADDING(((NAME(place_state) *)state)->v, PARTS);
 }
 
 static int NAME(finish_place)(const void *state, int type, void *result)

@@ -51,6 +51,20 @@ static int finish_of(const parsum_reduction *part, const void *state, int type, 
                         (char *)result + parsum_type_size[real]);
 }
 
+static int valid_of(const parsum_reduction *part, const void *state)
+{
+    return parsum_state_valid(part, state) &&
+           parsum_state_valid(part, (const char *)state + part->state_size);
+}
+
+static void clear_padding_of(const parsum_reduction *part, void *state)
+{
+    if (!part->clear_padding)
+        return;
+    part->clear_padding(state);
+    part->clear_padding((char *)state + part->state_size);
+}
+
 /* A leaf of the fixed tree may be taken in by columns only up to a leaf at a time, which is how
  * walks and short calls take it in. */
 #define PAIR(NAME, OPERATION, METHOD, PART)                                                        \
@@ -69,6 +83,14 @@ static int finish_of(const parsum_reduction *part, const void *state, int type, 
     static int finish_##NAME(const void *state, int type, void *result)                            \
     {                                                                                              \
         return finish_of(part_row(OPERATION, METHOD, PART), state, type, result);                  \
+    }                                                                                              \
+    static int valid_##NAME(const void *state)                                                     \
+    {                                                                                              \
+        return valid_of(part_row(OPERATION, METHOD, PART), state);                                 \
+    }                                                                                              \
+    static void clear_padding_##NAME(void *state)                                                  \
+    {                                                                                              \
+        clear_padding_of(part_row(OPERATION, METHOD, PART), state);                                \
     }
 
 #define PAIRS(PART_NAME, PART)                                                                     \
@@ -93,7 +115,9 @@ PAIR(mean_exact_long, "mean", "exact", PARSUM_LONGDOUBLE)
      .identity = identity_##NAME,                                                                  \
      .accumulate = accumulate_##NAME,                                                              \
      .combine = combine_##NAME,                                                                    \
-     .finish = finish_##NAME}
+     .finish = finish_##NAME,                                                                      \
+     .valid = valid_##NAME,                                                                        \
+     .clear_padding = clear_padding_##NAME}
 #define PAIR_ROWS(PART_NAME, ELEMENT)                                                              \
     PAIR_ROW(sum_exact_##PART_NAME, "sum", "exact", ELEMENT, 0, sizeof(exact_state)),              \
         PAIR_ROW(mean_exact_##PART_NAME, "mean", "exact", ELEMENT, 0, sizeof(exact_state)),        \

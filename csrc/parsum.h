@@ -117,6 +117,31 @@ void parsum_combine(const parsum_reduction *reduction, void *state, const void *
 void parsum_accumulate_pairs(const parsum_reduction *reduction, void *state, const void *a,
                              const void *b, size_t n, ptrdiff_t a_stride, ptrdiff_t b_stride);
 int parsum_finish(const parsum_reduction *reduction, const void *state, int type, void *result);
+/* These functions for n states, one after the other. */
+void parsum_identities(const parsum_reduction *reduction, double parameter, void *states, size_t n);
+int parsum_combine_all(const parsum_reduction *reduction, void *states, const void *others,
+                       size_t n);
+int parsum_finish_all(const parsum_reduction *reduction, const void *states, size_t n, int type,
+                      void *results);
+/* What a reduction whose result depends on the places of elements (argmin) has to be told, of n
+ * states: the number of the element that comes next, or by how much all numbers so far are too
+ * small. Others have no use for it. */
+void parsum_place(const parsum_reduction *reduction, void *states, size_t n, int64_t number);
+void parsum_shift(const parsum_reduction *reduction, void *states, size_t n, int64_t by);
+/* The type of the elements that its kernels take. */
+int parsum_element(const parsum_reduction *reduction);
+/* States from outside, as plain bytes. Whether the bytes, which may be any, are a state that the
+ * functions above can be called with. They need not be one that any elements lead to, nor have
+ * the parameter of others. */
+int parsum_state_valid(const parsum_reduction *reduction, const void *state);
+/* Makes the memory at `state`, of any contents, an equal state of that parameter, whose every byte
+ * is determined by what the other has taken in: there are no bytes left as they were in memory. */
+void parsum_state_copy(const parsum_reduction *reduction, double parameter, void *state,
+                       const void *other);
+/* Both for n states. */
+int parsum_valid_all(const parsum_reduction *reduction, const void *states, size_t n);
+void parsum_copy_all(const parsum_reduction *reduction, double parameter, void *states,
+                     const void *others, size_t n);
 /* How many values of the result type finish writes, one after the other: one for most. */
 int parsum_values(const parsum_reduction *reduction);
 
@@ -125,6 +150,10 @@ int parsum_values(const parsum_reduction *reduction);
  * of elements alone. */
 int parsum_is_ordered(const parsum_reduction *reduction);
 size_t parsum_leaf(void);
+/* Whether the flags of a job, but not of a finish, tell of overflow and of invalid operations. */
+int parsum_flags_jobs(const parsum_reduction *reduction);
+/* Whether the elements of a view can be of another type than the reduction's. */
+int parsum_can_convert(int from, int to);
 
 /* Whether the functions below take it, which keep states on the stack. */
 int parsum_fits_stack(const parsum_reduction *reduction);
@@ -191,9 +220,9 @@ typedef struct {
     parsum_map map;
     const parsum_array *array;
     int arrays;
-    /* States, one after the other, that take in the results' states in place of a result; NULL for
-     * results. */
-    void *states;
+    /* What is at `result` are states, aligned, which take in those of the results in their place;
+     * of an ordered reduction, they become these. */
+    int into_states;
 } parsum_view;
 
 /* Prepares the reduction of a view by at most `workers` threads. The view is copied; the memory

@@ -14,13 +14,16 @@
 #include "exact.h"
 #include "kernels.h"
 #include "reductions.h"
+#include "states.h"
 
 #define SMALL_P 0.4
 #define FLAG_NAN 1
 #define FLAG_INFINITY 2
 #define FLAG_ZERO 4
 
-#define POWER(NAME, REAL, FREXP, LDEXP, POW, EXP2, HYPOT)                                          \
+/* Exponents are those of elements: LEAST is of the format's least subnormal, MOST of its largest.
+ */
+#define POWER(NAME, REAL, FREXP, LDEXP, POW, EXP2, LEAST, MOST)                                    \
     typedef struct {                                                                               \
         REAL sum;                                                                                  \
         double p;                                                                                  \
@@ -48,6 +51,20 @@
         } else {                                                                                   \
             state->sum += sum * EXP2((REAL)apart * (REAL)state->p);                                \
         }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    static int valid_##NAME(const void *state)                                                     \
+    {                                                                                              \
+        const power_state_##NAME *power = state;                                                   \
+        return power->exponent >= (LEAST) && power->exponent <= (MOST) &&                          \
+               power->flags <= (FLAG_NAN | FLAG_INFINITY | FLAG_ZERO) &&                           \
+               (sizeof(REAL) == sizeof(double) || long_is_valid((const void *)&power->sum));       \
+    }                                                                                              \
+                                                                                                   \
+    static void clear_padding_##NAME(void *state)                                                  \
+    {                                                                                              \
+        if (sizeof(REAL) != sizeof(double)) /* the sum comes first */                              \
+            clear_long_padding(state, 1);                                                          \
     }                                                                                              \
                                                                                                    \
     static void combine_##NAME(void *state, const void *other)                                     \
@@ -100,8 +117,8 @@
         return LDEXP(POW(state->sum, 1 / (REAL)state->p), (int)state->exponent);                   \
     }
 
-POWER(double, double, frexp, ldexp, pow, exp2, hypot)
-POWER(long, long double, frexpl, ldexpl, powl, exp2l, hypotl)
+POWER(double, double, frexp, ldexp, pow, exp2, DBL_MIN_EXP - DBL_MANT_DIG, DBL_MAX_EXP)
+POWER(long, long double, frexpl, ldexpl, powl, exp2l, LDBL_MIN_EXP - LDBL_MANT_DIG, LDBL_MAX_EXP)
 
 static int finish_double(const void *state, int type, void *result)
 {
@@ -202,7 +219,9 @@ ACCUMULATE(clong, long double, long)
      .identity = identity_##KIND,                                                                  \
      .accumulate = accumulate_##NAME,                                                              \
      .combine = combine_##KIND,                                                                    \
-     .finish = finish_##KIND}
+     .finish = finish_##KIND,                                                                      \
+     .valid = valid_##KIND,                                                                        \
+     .clear_padding = clear_padding_##KIND}
 
 const parsum_reduction parsum_powers[] = {
     ROW(boolean, PARSUM_BOOL, double),

@@ -50,13 +50,22 @@ static void combine_product(void *state, const void *other)
     product_state *a = state;
     const product_state *b = other;
     if (a->high == 1.0 && a->low == 0.0) { /* above all an identity: the same, in less time */
-        *a = (product_state){b->high, b->low, a->exponent + b->exponent, a->met | b->met, 0};
+        *a = (product_state){b->high, b->low, sum_of_exponents(a->exponent, b->exponent),
+                             a->met | b->met, 0};
         return;
     }
     const double high = a->high * b->high;
     const double error = dekker_error(a->high, b->high, high);
-    *a = normalised(high, error + (a->high * b->low + a->low * b->high), a->exponent + b->exponent,
-                    a->met | b->met);
+    *a = normalised(high, error + (a->high * b->low + a->low * b->high),
+                    sum_of_exponents(a->exponent, b->exponent), a->met | b->met);
+}
+
+static int valid_product(const void *state)
+{
+    const product_state *product = state;
+    return fabs(product->high) >= 1 && fabs(product->high) < 2 && fabs(product->low) <= 0x1p-53 &&
+           exponent_is_valid(product->exponent) && product->met >= 0 &&
+           product->met <= (MET_ZERO | MET_INFINITY | MET_NAN);
 }
 
 /* Zero, infinity or NaN, which every type has. */
@@ -477,7 +486,7 @@ static void accumulate_wide_u64(void *state, const void *data, size_t n, ptrdiff
 #define FLOAT_FUNCTIONS(NAME)                                                                      \
     .operation = "prod", .ordered = 1, .state_size = sizeof(product_state),                        \
     .identity = identity_product, .accumulate = accumulate_##NAME, .combine = combine_product,     \
-    .finish = finish_product
+    .finish = finish_product, .valid = valid_product
 #define FLOAT_ROW(NAME, ELEMENT_TYPE, RESULTS)                                                     \
     {                                                                                              \
         .element = ELEMENT_TYPE,                                                                   \

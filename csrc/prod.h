@@ -39,6 +39,22 @@ static inline double dekker_error(double a, double b, double p)
     return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
 }
 
+/* Exponents of products end here, far beyond any result's: less than 2^48 elements do not lead
+ * there. */
+#define EXPONENT_MAX (INT64_C(1) << 60)
+
+static inline int64_t sum_of_exponents(int64_t a, int64_t b)
+{
+    const int64_t sum = a + b;
+    return sum > EXPONENT_MAX ? EXPONENT_MAX : sum < -EXPONENT_MAX ? -EXPONENT_MAX : sum;
+}
+
+/* Of a state: such a sum, and what normalising has added to it since. */
+static inline int exponent_is_valid(int64_t exponent)
+{
+    return exponent >= -2 * EXPONENT_MAX && exponent <= 2 * EXPONENT_MAX;
+}
+
 static inline double power_of_two(int64_t exponent)
 {
     return double_of((uint64_t)(exponent + 1023) << 52);

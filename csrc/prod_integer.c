@@ -43,6 +43,12 @@ static int settled_integer_product(const void *state)
     return ((const integer_product *)state)->zero != 0;
 }
 
+static int valid_integer_product(const void *state)
+{
+    const integer_product *product = state;
+    return product->zero <= 1 && product->negative <= 1;
+}
+
 static void multiply_integer(integer_product *state, uint64_t value, int negative)
 {
     if (value == 0) {
@@ -346,7 +352,8 @@ INTEGER_PRODUCT(u64)
     .operation = "prod", .results = INTEGERS, .state_size = sizeof(integer_product),               \
     .identity = identity_integer_product, .settled = settled_integer_product,                      \
     .accumulate = accumulate_##NAME, .accumulate_columns = accumulate_columns_##NAME,              \
-    .combine = combine_integer_product, .finish = finish_integer_product
+    .combine = combine_integer_product, .finish = finish_integer_product,                          \
+    .valid = valid_integer_product
 #define INTEGER_ROW(NAME, ELEMENT_TYPE)                                                            \
     {                                                                                              \
         .element = ELEMENT_TYPE,                                                                   \

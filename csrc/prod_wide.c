@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "exact.h"
+#include "prod.h"
 #include "reductions.h"
+#include "states.h"
 
 #define WIDE_PRODUCT(NAME, REAL, FREXP, LDEXP, FABS)                                               \
     typedef struct {                                                                               \
@@ -59,9 +61,38 @@
         multiply_##NAME(state, factor, is_complex);                                                \
     }                                                                                              \
                                                                                                    \
+    static int is_identity_##NAME(const product_##NAME *state)                                     \
+    {                                                                                              \
+        return state->part[0] == 1 && state->part[1] == 0 && !state->exponent && !state->nan &&    \
+               !state->infinite;                                                                   \
+    }                                                                                              \
+                                                                                                   \
+    static int valid_##NAME(const void *state)                                                     \
+    {                                                                                              \
+        const product_##NAME *product = state;                                                     \
+        return exponent_is_valid(product->exponent) && product->nan <= 1 &&                        \
+               product->infinite <= 1 &&                                                           \
+               (sizeof(REAL) == sizeof(double) ||                                                  \
+                longs_are_valid((const void *)product->part, 2));                                  \
+    }                                                                                              \
+                                                                                                   \
+    static void clear_padding_##NAME(void *state)                                                  \
+    {                                                                                              \
+        if (sizeof(REAL) != sizeof(double)) /* the parts come first */                             \
+            clear_long_padding(state, 2);                                                          \
+    }                                                                                              \
+                                                                                                   \
     static void combine_of_##NAME(product_##NAME *a, const product_##NAME *b, int is_complex)      \
     {                                                                                              \
-        a->exponent += b->exponent;                                                                \
+        if (is_identity_##NAME(a)) {                                                               \
+            /* Times it, zeros could lose signs and infinities come to NaN. */                     \
+            memcpy(a->part, b->part, sizeof a->part);                                              \
+            a->exponent = b->exponent;                                                             \
+            a->nan = b->nan;                                                                       \
+            a->infinite = b->infinite;                                                             \
+            return;                                                                                \
+        }                                                                                          \
+        a->exponent = sum_of_exponents(a->exponent, b->exponent);                                  \
         a->nan |= b->nan;                                                                          \
         a->infinite |= b->infinite;                                                                \
         multiply_##NAME(a, b->part, is_complex);                                                   \
@@ -156,6 +187,8 @@ PRODUCT_OF(long, long, long double, 0)
         .accumulate = accumulate_##NAME,                                                           \
         .combine = combine_##NAME,                                                                 \
         .finish = finish_##NAME,                                                                   \
+        .valid = valid_##KIND,                                                                     \
+        .clear_padding = clear_padding_##KIND,                                                     \
     }
 #define COMPLEX_RESULTS (BIT(PARSUM_COMPLEX64) | BIT(PARSUM_COMPLEX128) | BIT(PARSUM_CLONGDOUBLE))
 

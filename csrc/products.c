@@ -13,6 +13,7 @@
 #include "rational.h"
 #include "reductions.h"
 #include "short_moments.h"
+#include "states.h"
 #include "wide.h"
 
 /* ---- one exact sum of products ---- */
@@ -47,7 +48,7 @@ static void pass_carries(product_sum *sum)
         sum->limb[i] = value & 0xffffffff;
         carry = value >> 32;
     }
-    sum->limb[PRODUCT_LIMBS - 1] += carry;
+    sum->limb[PRODUCT_LIMBS - 1] = wrapping_sum(sum->limb[PRODUCT_LIMBS - 1], carry);
     sum->limb_adds = 1;
 }
 
@@ -117,11 +118,43 @@ static void combine_sums(product_sum *sum, const product_sum *other)
             sum->part[k] += other->part[k];
         sum->pending += other->pending;
     }
-    if (other->limbs_used) {
-        reserve_limbs(sum, other->limb_adds + 1);
-        for (int i = 0; i < PRODUCT_LIMBS; i++)
-            sum->limb[i] += other->limb[i];
+    if (!other->limbs_used)
+        return;
+    if (!sum->limbs_used) {
+        memcpy(sum->limb, other->limb, sizeof sum->limb);
+        sum->limbs_used = 1;
+        sum->limb_adds = other->limb_adds;
+        return;
     }
+    reserve_limbs(sum, other->limb_adds + 1);
+    for (int i = 0; i < PRODUCT_LIMBS; i++)
+        sum->limb[i] = wrapping_sum(sum->limb[i], other->limb[i]);
+    if (sum->limb_adds > LIMB_ADDS)
+        pass_carries(sum);
+}
+
+/* Of elements of that enum product_type, or their squares: their kernels ask more of a window (see
+ * products.h). */
+static int valid_sum(const product_sum *sum, int type, int squares)
+{
+    const int window = sum->window, no_window = window == NO_WINDOW;
+    if (sum->pending < 0 || sum->pending > (no_window ? 0 : PENDING))
+        return 0;
+    if (!no_window && (window < PRODUCT_WINDOW_MIN || window > PRODUCT_WINDOW_MAX ||
+                       (type == OF_F16 && window != PRODUCT_WINDOW_F16) ||
+                       (type != OF_F16 && squares && (window & 1) != (type == OF_F32))))
+        return 0;
+    const int64_t most = (int64_t)sum->pending << 56;
+    for (int k = 0; k < PART_SUM_HIGH; k++)
+        if (sum->part[k] < -most || sum->part[k] > most)
+            return 0;
+    if (sum->limbs_used > 1 || sum->nan > 1 || sum->invalid > 1 || sum->plus_infinity > 1 ||
+        sum->minus_infinity > 1)
+        return 0;
+    if (!sum->limbs_used)
+        return 1;
+    return sum->limb_adds >= 0 && sum->limb_adds <= LIMB_ADDS &&
+           limbs_are_valid(sum->limb, PRODUCT_LIMBS, (int64_t)sum->limb_adds << 32);
 }
 
 static void exact_value(const product_sum *sum, big *out)
@@ -933,6 +966,19 @@ static void combine_moments(void *state, const void *other, int parts)
         parsum_exact_combine(&moments->sums[j], &more->sums[j]);
 }
 
+static int valid_moments(const moments_state *moments, int parts, int type)
+{
+    int valid = valid_sum(&moments->squares, type, 1);
+    for (int j = 0; j < parts; j++)
+        valid &= parsum_exact_valid(&moments->sums[j]);
+    return valid;
+}
+
+int parsum_moments_valid(const moments_state *moments, int type)
+{
+    return valid_moments(moments, 1, type_of_numbers(type).type);
+}
+
 void parsum_moments_identity(moments_state *moments, double ddof)
 {
     clear_moments(moments, ddof, 1);
@@ -1120,6 +1166,10 @@ MOMENTS_OF(real, 1)
 MOMENTS_OF(complex, 2)
 
 #define MOMENTS(NAME, TYPE, PARTS)                                                                 \
+    static int valid_moments_##NAME(const void *state)                                             \
+    {                                                                                              \
+        return valid_moments(state, PARTS, type_##TYPE().type);                                    \
+    }                                                                                              \
     static void accumulate_moments_##NAME(void *state, const void *data, size_t n,                 \
                                           ptrdiff_t stride)                                        \
     {                                                                                              \
@@ -1202,6 +1252,10 @@ void parsum_dot_columns(int element, void *states, size_t size, const void *a, c
 }
 
 #define DOT(TYPE, ELEMENT)                                                                         \
+    static int valid_dot_##TYPE(const void *state)                                                 \
+    {                                                                                              \
+        return valid_sum(state, type_##TYPE().type, 0);                                            \
+    }                                                                                              \
     static void accumulate_dot_##TYPE(void *state, const void *a, const void *b, size_t n,         \
                                       ptrdiff_t a_stride, ptrdiff_t b_stride)                      \
     {                                                                                              \
@@ -1263,6 +1317,12 @@ static int finish_complex_dot(const void *state, int type, void *result)
 }
 
 #define COMPLEX_DOT(OPERATION, NAME, TYPE, ELEMENT, CONJUGATE)                                     \
+    static int valid_##OPERATION##_##NAME(const void *state)                                       \
+    {                                                                                              \
+        const complex_sum *sum = state;                                                            \
+        const int type = type_##TYPE().type;                                                       \
+        return valid_sum(&sum->parts[0], type, 0) && valid_sum(&sum->parts[1], type, 0);           \
+    }                                                                                              \
     static void accumulate_##OPERATION##_##NAME(void *state, const void *a, const void *b,         \
                                                 size_t n, ptrdiff_t a_stride, ptrdiff_t b_stride)  \
     {                                                                                              \
@@ -1306,6 +1366,10 @@ static int finish_norm(const void *state, int type, void *result)
 }
 
 #define NORM(NAME, TYPE, PARTS)                                                                    \
+    static int valid_norm_##NAME(const void *state)                                                \
+    {                                                                                              \
+        return valid_sum(state, type_##TYPE().type, 1);                                            \
+    }                                                                                              \
     static void accumulate_norm_##NAME(void *state, const void *data, size_t n, ptrdiff_t stride)  \
     {                                                                                              \
         const product_type type = type_##TYPE();                                                   \
@@ -1393,6 +1457,7 @@ SHORT_DOTS(f64, PARSUM_FLOAT64)
         .reduce_pair_rows = reduce_dot_rows_##TYPE,                                                \
         .combine = combine_dot,                                                                    \
         .finish = finish_dot,                                                                      \
+        .valid = valid_dot_##TYPE,                                                                 \
     }
 #define DOT_ROWS(TYPE, ELEMENT_TYPE)                                                               \
     DOT_ROW("dot", TYPE, ELEMENT_TYPE), DOT_ROW("vdot", TYPE, ELEMENT_TYPE)
@@ -1409,6 +1474,7 @@ SHORT_DOTS(f64, PARSUM_FLOAT64)
         .accumulate_pair_columns = accumulate_##OPERATION##_columns_##NAME,                        \
         .combine = combine_complex_dot,                                                            \
         .finish = finish_complex_dot,                                                              \
+        .valid = valid_##OPERATION##_##NAME,                                                       \
     }
 
 #define MOMENTS_ROW(OPERATION, VALUES, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS)                      \
@@ -1425,6 +1491,7 @@ SHORT_DOTS(f64, PARSUM_FLOAT64)
         .accumulate_columns = accumulate_moments_columns_##NAME,                                   \
         CUTS(OPERATION, NAME).combine = combine_##PARTS,                                           \
         .finish = finish_##OPERATION##_##PARTS,                                                    \
+        .valid = valid_moments_##NAME,                                                             \
     }
 #define NORM_ROW(NAME, ELEMENT_TYPE, CUTS)                                                         \
     {                                                                                              \
@@ -1438,6 +1505,7 @@ SHORT_DOTS(f64, PARSUM_FLOAT64)
         .accumulate_columns = accumulate_norm_columns_##NAME,                                      \
         CUTS(norm2, NAME).combine = combine_dot,                                                   \
         .finish = finish_norm,                                                                     \
+        .valid = valid_norm_##NAME,                                                                \
     }
 #define SQUARE_ROWS(NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS)                                         \
     MOMENTS_ROW(var, 1, NAME, PARTS, SIZE, ELEMENT_TYPE, CUTS),                                    \

@@ -49,7 +49,7 @@ void big_from_limbs(const int64_t *limbs, int count, int exponent, big *out)
         count--;
     int64_t carry = 0; /* from -2^31 to 2^31 */
     for (int i = first; i < count; i++) {
-        carry += limbs[i];
+        carry = wrapping_sum(carry, limbs[i]);
         out->limb[n++] = (uint32_t)carry;
         carry >>= 32;
     }

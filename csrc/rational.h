@@ -15,8 +15,9 @@
 
 /* Sums of doubles are integers times 2^-1074 below 2^1088, sums of their k-th powers integers times
  * 2^-1074k below 2^(1024k+64). A variance's numerator, a count times a sum of squares, has up to
- * 2176 + 2148 = 4324 bits, 136 limbs; of a skewness it is that to the third power, 408 limbs. Limbs
- * that are not in use cost nothing. */
+ * 2176 + 2148 = 4324 bits, 136 limbs; of a skewness it is that to the third power, 408 limbs. With
+ * anything at all in the 64 bits of the topmost limbs that they are made of, it is 139 and 417.
+ * Limbs that are not in use cost nothing. */
 #define BIG_LIMBS 420
 
 /* sign * sum of limb[i] * 2^(32 i + exponent). The topmost limb is not zero; zero has no limbs and

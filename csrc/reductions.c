@@ -104,6 +104,87 @@ int parsum_finish(const parsum_reduction *reduction, const void *state, int type
     return flags;
 }
 
+void parsum_identities(const parsum_reduction *reduction, double parameter, void *states, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        parsum_identity(reduction, parameter, (char *)states + k * reduction->state_size);
+}
+
+int parsum_valid_all(const parsum_reduction *reduction, const void *states, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (!parsum_state_valid(reduction, (const char *)states + k * reduction->state_size))
+            return 0;
+    return 1;
+}
+
+void parsum_copy_all(const parsum_reduction *reduction, double parameter, void *states,
+                     const void *others, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        parsum_state_copy(reduction, parameter, (char *)states + k * reduction->state_size,
+                          (const char *)others + k * reduction->state_size);
+}
+
+int parsum_combine_all(const parsum_reduction *reduction, void *states, const void *others,
+                       size_t n)
+{
+    environment outer = enter_environment();
+    for (size_t k = 0; k < n; k++)
+        reduction->combine((char *)states + k * reduction->state_size,
+                           (const char *)others + k * reduction->state_size);
+    return parsum_flags_of(reduction, leave_environment(&outer));
+}
+
+int parsum_finish_all(const parsum_reduction *reduction, const void *states, size_t n, int type,
+                      void *results)
+{
+    const size_t size = parsum_type_size[type] * (size_t)parsum_values(reduction);
+    int flags = 0;
+    environment outer = enter_environment();
+    for (size_t k = 0; k < n; k++)
+        flags |= reduction->finish((const char *)states + k * reduction->state_size, type,
+                                   (char *)results + k * size);
+    return flags | parsum_flags_of(reduction, leave_environment(&outer));
+}
+
+void parsum_place(const parsum_reduction *reduction, void *states, size_t n, int64_t number)
+{
+    for (size_t k = 0; reduction->place && k < n; k++)
+        reduction->place((char *)states + k * reduction->state_size, number, 1);
+}
+
+void parsum_shift(const parsum_reduction *reduction, void *states, size_t n, int64_t by)
+{
+    for (size_t k = 0; reduction->shift && k < n; k++)
+        reduction->shift((char *)states + k * reduction->state_size, by);
+}
+
+int parsum_element(const parsum_reduction *reduction)
+{
+    return reduction->element;
+}
+
+int parsum_state_valid(const parsum_reduction *reduction, const void *state)
+{
+    return !reduction->valid || reduction->valid(state);
+}
+
+void parsum_state_copy(const parsum_reduction *reduction, double parameter, void *state,
+                       const void *other)
+{
+    memset(state, 0, reduction->state_size);
+    parsum_identity(reduction, parameter, state);
+    parsum_combine(reduction, state, other);
+    if (reduction->place && !reduction->identity_of) {
+        int64_t next[2]; /* which combine leaves as they are */
+        memcpy(next, other, sizeof next);
+        reduction->place(state, next[0], next[1]);
+    }
+    if (reduction->clear_padding)
+        reduction->clear_padding(state);
+}
+
 int parsum_values(const parsum_reduction *reduction)
 {
     return reduction->values ? reduction->values : 1;
@@ -120,6 +201,11 @@ int parsum_flags_of(const parsum_reduction *reduction, int raised)
 int parsum_is_ordered(const parsum_reduction *reduction)
 {
     return reduction->ordered;
+}
+
+int parsum_flags_jobs(const parsum_reduction *reduction)
+{
+    return reduction->floating_exceptions;
 }
 
 size_t parsum_leaf(void)

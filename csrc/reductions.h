@@ -30,8 +30,11 @@ struct parsum_reduction {
     void (*restart)(void *state, double parameter);
     /* Tells a state the number of the next element and what a step adds to it; from then on it
      * counts by itself. NULL unless the place of elements matters; an identity begins at 0, in
-     * steps of 1. */
+     * steps of 1. A state that has it begins with both numbers, int64_t each. */
     void (*place)(void *state, int64_t number, int64_t step);
+    /* Adds to the numbers that a state has kept: those of elements that came after others. NULL
+     * unless there is `place`. */
+    void (*shift)(void *state, int64_t by);
     /* Whether no further element can change the result; NULL for never. */
     int (*settled)(const void *state);
     /* Any stride, any alignment. An element's byte order is the machine's. */
@@ -57,6 +60,14 @@ struct parsum_reduction {
                             ptrdiff_t b_row_stride, size_t n, int type, char *result);
     void (*combine)(void *state, const void *other);
     int (*finish)(const void *state, int type, void *result);
+    /* Whether any bytes of state_size are a state that the other functions can be called with:
+     * every index, exponent, count and flag in it is within its bounds, and integers are so small
+     * that they cannot overflow. What is not initialised before it is needed is not looked at.
+     * NULL if all bytes are: sums modulo 2^64 or 2^128, and doubles that are added only. */
+    int (*valid)(const void *state);
+    /* Clears bytes that belong to no value, which copying a value may fill with anything; NULL if
+     * there are none but what nothing is ever written to. */
+    void (*clear_padding)(void *state);
 };
 
 /* Most rows that reduce_columns takes. */

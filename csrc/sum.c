@@ -10,6 +10,7 @@
 #include "order.h"
 #include "rational.h"
 #include "reductions.h"
+#include "states.h"
 #include "sum.h"
 
 /* ---- exact sums of floats ---- */
@@ -29,6 +30,11 @@ static void restart_exact(void *state, double parameter)
 static void combine_exact(void *state, const void *other)
 {
     parsum_exact_combine(state, other);
+}
+
+static int valid_exact(const void *state)
+{
+    return parsum_exact_valid(state);
 }
 
 static int finish_exact(const void *state, int type, void *result)
@@ -1270,6 +1276,20 @@ static void combine_compensated(void *state, const void *other)
     ((compensated_state *)state)->special |= b->special;
 }
 
+static int valid_compensated(const void *state)
+{
+    const compensated_state *compensated = state;
+    return long_is_valid(&compensated->sum) && long_is_valid(&compensated->rest) &&
+           compensated->special <= 3;
+}
+
+static void clear_compensated_padding(void *state)
+{
+    compensated_state *compensated = state;
+    clear_long_padding(&compensated->sum, 1);
+    clear_long_padding(&compensated->rest, 1);
+}
+
 static int round_compensated(const compensated_state *compensated, long double count, int type,
                              void *result)
 {
@@ -1343,6 +1363,7 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .reduce_rows = reduce_rows_##RUNS,                                                         \
         .combine = combine_exact,                                                                  \
         .finish = FINISH,                                                                          \
+        .valid = valid_exact,                                                                      \
     }
 #define FAST_ROW(OPERATION, FINISH, TYPE, ELEMENT_TYPE)                                            \
     {                                                                                              \
@@ -1406,6 +1427,7 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .accumulate_columns = accumulate_abs_columns_##NAME,                                       \
         .combine = combine_exact,                                                                  \
         .finish = finish_magnitudes,                                                               \
+        .valid = valid_exact,                                                                      \
     }
 #define INTEGER_ROWS(NAME, ELEMENT_TYPE)                                                           \
     INTEGER_ROW(sum, INTEGERS, finish_integer, NAME, ELEMENT_TYPE),                                \
@@ -1415,7 +1437,7 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .state_size = sizeof(exact_state), .identity = identity_exact,                             \
         .accumulate = accumulate_real_##NAME,                                                      \
         .accumulate_columns = accumulate_real_columns_##NAME, .combine = combine_exact,            \
-        .finish = finish_exact,                                                                    \
+        .finish = finish_exact, .valid = valid_exact,                                              \
     }
 
 #define TIME_ROW(OPERATION, FINISH)                                                                \
@@ -1440,6 +1462,8 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .accumulate = ACCUMULATE,                                                                  \
         .combine = combine_compensated,                                                            \
         .finish = FINISH,                                                                          \
+        .valid = valid_compensated,                                                                \
+        .clear_padding = clear_compensated_padding,                                                \
     }
 
 const parsum_reduction parsum_sums[] = {

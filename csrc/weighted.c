@@ -119,6 +119,15 @@ static void combine(int element, void *state, const void *other)
                              &known_weights(other, type.parts)[j]);
 }
 
+static int valid(int element, const void *state)
+{
+    const weighted_type type = type_of(element);
+    int valid = parsum_state_valid(type.dot, state);
+    for (int j = 0; j < type.parts; j++)
+        valid &= parsum_exact_valid(&known_weights(state, type.parts)[j]);
+    return valid;
+}
+
 /* ---- finishing ---- */
 
 int parsum_finish_weighted(const big *products, const big *weights, int type, void *result)
@@ -285,6 +294,10 @@ static int finish_complex(const void *state, int type, void *result)
     static void combine_##NAME(void *state, const void *other)                                     \
     {                                                                                              \
         combine(ELEMENT, state, other);                                                            \
+    }                                                                                              \
+    static int valid_##NAME(const void *state)                                                     \
+    {                                                                                              \
+        return valid(ELEMENT, state);                                                              \
     }
 
 WEIGHTED(f16, PARSUM_FLOAT16)
@@ -306,6 +319,7 @@ WEIGHTED(c128, PARSUM_COMPLEX128)
         .accumulate_pair_columns = accumulate_columns_##NAME,                                      \
         .combine = combine_##NAME,                                                                 \
         .finish = FINISH,                                                                          \
+        .valid = valid_##NAME,                                                                     \
     }
 
 #define COMPLEX (BIT(PARSUM_COMPLEX64) | BIT(PARSUM_COMPLEX128) | BIT(PARSUM_CLONGDOUBLE))

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from parsum.reduction import AGAIN, Job, Reduction, View
+from parsum.reduction import AGAIN, Job, Row, View
 
 #: Bytes of data for which one more worker pays for waking it up.
 BYTES_PER_WORKER = 2 << 20
@@ -346,7 +346,7 @@ def run_job(
 
 
 def run(
-    reduction: Reduction,
+    reduction: Row,
     view: View,
     nbytes: int,
     keep: object,

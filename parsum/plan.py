@@ -15,6 +15,7 @@ Array = np.ndarray[Any, Any]
 #: Rows of a dimension: its length, then the strides of the arrays, and what a step along it adds to
 #: an element's number.
 DATA, OTHER, WHERE, MASK, RESULT, NUMBER = 1, 2, 3, 4, 5, 6
+MORE = 7  # and from here on, the strides of what a map reads
 
 
 def address(array: Array | None) -> int:
@@ -25,7 +26,7 @@ def address(array: Array | None) -> int:
 class Plan:
     """The addresses and joined dimensions of one reduction."""
 
-    __slots__ = ("addresses", "first", "kept", "reduced")
+    __slots__ = ("addresses", "first", "kept", "more", "reduced")
 
     def __init__(
         self,
@@ -37,6 +38,8 @@ class Plan:
         mask: Array | None = None,
         parts: tuple[int, int] | None = None,
         numbered: bool = False,
+        more: tuple[Array, ...] = (),
+        in_order: bool = False,
     ) -> None:
         """Plan the reduction of ``array`` along ``axes`` into ``result``.
 
@@ -44,8 +47,11 @@ class Plan:
         and ``mask`` have the array's shape. ``parts`` are the sizes in bytes of the two parts of a
         complex element and of those of a complex result, 0 if both go into one number. If
         ``numbered``, elements have numbers: their places in C order along the reduced axes.
+        ``more`` are arrays of the same shape that a map reads. If ``in_order``, elements are taken
+        in C order whatever their layout.
         """
         self.addresses = [address(k) for k in (array, other, where, mask, result)]
+        self.more = [address(k) for k in more]
         self.first = 0
         shape = array.shape
         nothing = (0,) * array.ndim
@@ -60,38 +66,45 @@ class Plan:
         for axis in range(array.ndim - 1, -1, -1):
             length = shape[axis]
             if axis in axes:
+                steps = [k.strides[axis] for k in more]
                 reduced.append(
-                    [length, data[axis], others[axis], wheres[axis], masks[axis], 0, number]
+                    [length, data[axis], others[axis], wheres[axis], masks[axis], 0, number, *steps]
                 )
                 number *= length
         for axis, length in enumerate(shape):
             if axis not in axes:
+                steps = [k.strides[axis] for k in more]
                 kept.append(
-                    [length, data[axis], others[axis], wheres[axis], masks[axis], next(results), 0]
-                )
+                    [length, data[axis], others[axis], wheres[axis], masks[axis], next(results), 0,
+                     *steps]
+                )  # fmt: skip
         reduced.reverse()
         if parts is not None:
             (kept if parts[1] else reduced).append([2, parts[0], 0, 0, 0, parts[1], 0])
         self.kept = self._joined(kept)
-        self.reduced = self._joined(reduced)
+        self.reduced = self._joined(reduced, in_order)
 
-    def _joined(self, dims: list[list[int]]) -> list[list[int]]:
+    def _joined(self, dims: list[list[int]], in_order: bool = False) -> list[list[int]]:
         if len(dims) > 1:
             for dim in dims:
                 if dim[0] == 0:
-                    return [[0, 0, 0, 0, 0, 0, 0]]
+                    return [[0] * len(dim)]
             dims = [dim for dim in dims if dim[0] != 1]
         for dim in dims:
-            if dim[DATA] < 0:
+            if dim[DATA] < 0 and not in_order:
                 for k in (DATA, OTHER, WHERE, MASK, RESULT):
                     self.addresses[k - 1] += (dim[0] - 1) * dim[k]
                     dim[k] = -dim[k]
+                for k in range(len(self.more)):
+                    self.more[k] += (dim[0] - 1) * dim[MORE + k]
+                    dim[MORE + k] = -dim[MORE + k]
                 self.first += (dim[0] - 1) * dim[NUMBER]
                 dim[NUMBER] = -dim[NUMBER]
         if len(dims) < 2:
             return dims
-        # Repeated elements (stride 0) go outermost: the run inside is read again from cache.
-        dims.sort(key=lambda dim: (dim[DATA] != 0, -dim[DATA]))
+        if not in_order:
+            # Repeated elements (stride 0) go outermost: the run inside is read again from cache.
+            dims.sort(key=lambda dim: (dim[DATA] != 0, -dim[DATA]))
         joined = [dims[0]]
         for dim in dims[1:]:
             outer, length = joined[-1], dim[0]
@@ -102,6 +115,6 @@ class Plan:
         return joined
 
     def rows(self) -> list[int]:
-        """Return the dimensions as parsum.h wants them: seven rows, kept axes first."""
+        """Return the dimensions as parsum.h wants them: row by row, kept axes first."""
         dims = self.kept + self.reduced
-        return [dim[k] for k in range(7) for dim in dims]
+        return [dim[k] for k in range(MORE + len(self.more)) for dim in dims]

@@ -25,6 +25,9 @@ EMPTY: int = lib.PARSUM_EMPTY
 
 METHODS = ("exact", "fast")
 
+#: Elements of a leaf of the fixed tree.
+LEAF: int = lib.parsum_leaf()
+
 #: The element types of the C library by dtype.
 TYPES: dict[np.dtype[Any], int] = {
     np.dtype(name): number
@@ -61,27 +64,35 @@ def type_of(dtype: np.dtype[Any]) -> int:
     return TYPES[dtype.newbyteorder("=")]
 
 
-class Reduction:
+class Row:
     """One row of the table: an operation on one element type, with the monoid's four functions.
 
     States are writable buffers of :attr:`state_size` bytes; arrays are one-dimensional, of the
     element type, and in native byte order.
     """
 
-    __slots__ = ("_row", "ordered", "state_size", "values")
+    __slots__ = (
+        "element", "flags_jobs", "header", "keep", "on_stack", "ordered", "pointer",
+        "state_size", "values",
+    )  # fmt: skip
 
-    def __init__(self, row: Any) -> None:
-        self._row = row
-        self.state_size: int = lib.parsum_state_size(row)
+    def __init__(self, pointer: Any, keep: object = None) -> None:
+        #: The C library's row; it points at what ``keep`` holds.
+        self.pointer = pointer
+        self.keep = keep
+        self.state_size: int = lib.parsum_state_size(pointer)
+        #: The type of the elements that its kernels take.
+        self.element: int = lib.parsum_element(pointer)
         #: Whether the order of combination shows in the result.
-        self.ordered = bool(lib.parsum_is_ordered(row))
+        self.ordered = bool(lib.parsum_is_ordered(pointer))
         #: How many values of the result type finish writes.
-        self.values: int = lib.parsum_values(row)
-
-    @property
-    def row(self) -> Any:
-        """The C library's row."""
-        return self._row
+        self.values: int = lib.parsum_values(pointer)
+        #: Whether the flags of a whole job tell of overflow, and those of its states do not.
+        self.flags_jobs = bool(lib.parsum_flags_jobs(pointer))
+        #: How many bytes at the start of a state are no part of its value.
+        self.header: int = lib.parsum_state_header(pointer)
+        #: Whether single C calls take it, which keep states on the stack.
+        self.on_stack = bool(lib.parsum_fits_stack(pointer))
 
     def identity(self, parameter: float = 0) -> Any:
         """Return the state of no elements."""
@@ -89,13 +100,13 @@ class Reduction:
         memory = ffi.new("char[]", self.state_size + 16)
         start = int(ffi.cast("uintptr_t", memory))
         state = _State(memory, ffi.cast("void *", (start + 15) // 16 * 16))
-        lib.parsum_identity(self._row, parameter, state.pointer)
+        lib.parsum_identity(self.pointer, parameter, state.pointer)
         return state
 
     def accumulate(self, state: Any, array: np.ndarray[Any, Any]) -> None:
         """Take the elements of a one-dimensional array into the state."""
         data = ffi.cast("void *", array.__array_interface__["data"][0])
-        lib.parsum_accumulate(self._row, state.pointer, data, array.size, array.strides[0])
+        lib.parsum_accumulate(self.pointer, state.pointer, data, array.size, array.strides[0])
 
     def accumulate_pairs(
         self, state: Any, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]
@@ -104,17 +115,31 @@ class Reduction:
         first = ffi.cast("void *", a.__array_interface__["data"][0])
         second = ffi.cast("void *", b.__array_interface__["data"][0])
         lib.parsum_accumulate_pairs(
-            self._row, state.pointer, first, second, a.size, a.strides[0], b.strides[0]
+            self.pointer, state.pointer, first, second, a.size, a.strides[0], b.strides[0]
         )
 
     def combine(self, state: Any, other: Any) -> None:
         """Merge another state into the state."""
-        lib.parsum_combine(self._row, state.pointer, other.pointer)
+        lib.parsum_combine(self.pointer, state.pointer, other.pointer)
 
     def finish(self, state: Any, result: np.ndarray[Any, Any]) -> int:
-        """Write the state's result, rounded once, to a 0-d array; return overflow flags."""
+        """Write the state's result, rounded once, to a 0-d array; return flags."""
         address = ffi.cast("void *", result.__array_interface__["data"][0])
-        return int(lib.parsum_finish(self._row, state.pointer, type_of(result.dtype), address))
+        return int(lib.parsum_finish(self.pointer, state.pointer, type_of(result.dtype), address))
+
+    def valid(self, state: Any) -> bool:
+        """Return whether the state's bytes, whatever they are, are one to work with."""
+        return bool(lib.parsum_state_valid(self.pointer, state.pointer))
+
+    def copy(self, state: Any, parameter: float = 0) -> Any:
+        """Return an equal state of that parameter, all bytes of which come of its elements."""
+        copy = self.identity(parameter)
+        lib.parsum_state_copy(self.pointer, parameter, copy.pointer, state.pointer)
+        return copy
+
+
+#: Bytes that the address of a state is a multiple of, and so is its size.
+STATE_ALIGNMENT = 16
 
 
 class _State:
@@ -128,10 +153,10 @@ class _State:
 
 
 @cache
-def find(operation: str, method: str, element: int, result: int) -> Reduction | None:
+def find(operation: str, method: str, element: int, result: int) -> Row | None:
     """Return the reduction of that operation, method, element type and result type, if any."""
     row = lib.parsum_find(operation.encode(), method.encode(), element, result)
-    return Reduction(row) if row else None
+    return Row(row) if row else None
 
 
 @dataclass(slots=True)
@@ -152,6 +177,9 @@ class View:
     skip_nan: bool = False
     parameter: float = 0.0
     initial: Any = None
+    map: Any = None  # the C function that gives the elements
+    arrays: tuple[tuple[int, int, bool], ...] = ()  # address, type and swap of each it reads
+    into_states: bool = False
 
 
 class Job:
@@ -160,9 +188,10 @@ class Job:
     __slots__ = ("_dims", "_job", "_keep", "total")
 
     def __init__(
-        self, reduction: Reduction, view: View, workers: int, keep: object, block: int = 0
+        self, reduction: Row, view: View, workers: int, keep: object, block: int = 0
     ) -> None:
-        self._keep = (keep, view.initial)
+        arrays = ffi.new("parsum_array[]", len(view.arrays))
+        self._keep = (keep, view.initial, reduction)
         dims = ffi.new("ptrdiff_t[]", view.dims)
         c_view = ffi.new("parsum_view *")
         data, other, where, mask, result = view.addresses
@@ -184,8 +213,17 @@ class Job:
         c_view.swap_other = view.swap_other
         c_view.swap_result = view.swap_result
         c_view.skip_nan = view.skip_nan
+        if view.map is not None:
+            for k, (place, element, swap) in enumerate(view.arrays):
+                arrays[k].data = ffi.cast("void *", place)
+                arrays[k].element = element
+                arrays[k].swap = swap
+            c_view.map = view.map
+            c_view.array = arrays
+            c_view.arrays = len(view.arrays)
+        c_view.into_states = view.into_states
         pointer = ffi.new("parsum_job **")
-        check(lib.parsum_job_create(reduction.row, c_view, workers, block, pointer))
+        check(lib.parsum_job_create(reduction.pointer, c_view, workers, block, pointer))
         self._job = ffi.gc(pointer[0], lib.parsum_job_destroy)
         self.total = int(lib.parsum_job_bytes(self._job))
 
@@ -204,6 +242,164 @@ class Job:
     def bytes_done(self) -> int:
         """Return how many bytes were taken in so far."""
         return int(lib.parsum_job_bytes_done(self._job))
+
+
+class StateArray:
+    """The states of so many outputs, one after the other, in memory of their own.
+
+    ``accumulate`` and ``accumulate_pairs`` are for a single output, by one C call.
+    """
+
+    __slots__ = ("address", "memory", "pointer", "row", "size")
+
+    def __init__(self, row: Row, size: int, parameter: float) -> None:
+        self.row = row
+        self.size = size
+        # Zeros at first, and room to align the states within.
+        self.memory = ffi.new("char[]", size * row.state_size + STATE_ALIGNMENT)
+        start = int(ffi.cast("uintptr_t", self.memory))
+        self.address = -(-start // STATE_ALIGNMENT) * STATE_ALIGNMENT
+        self.pointer = ffi.cast("void *", self.address)
+        lib.parsum_identities(row.pointer, parameter, self.pointer, size)
+
+    @property
+    def rows(self) -> np.ndarray[Any, Any]:
+        """The states as bytes, a row for each."""
+        start = self.address - int(ffi.cast("uintptr_t", self.memory))
+        length = self.size * self.row.state_size
+        memory = np.frombuffer(ffi.buffer(self.memory), np.uint8)
+        return memory[start : start + length].reshape(self.size, self.row.state_size)
+
+    def place(self, number: int) -> None:
+        """Tell the states the number of the element that comes next."""
+        lib.parsum_place(self.row.pointer, self.pointer, self.size, number)
+
+    def shift(self, by: int) -> None:
+        """Add to the numbers of the elements that the states have kept."""
+        lib.parsum_shift(self.row.pointer, self.pointer, self.size, by)
+
+    def accumulate(self, data: Any, n: int, itemsize: int) -> None:
+        """Take n elements of a buffer into the only state."""
+        lib.parsum_accumulate(self.row.pointer, self.pointer, data, n, itemsize)
+
+    def accumulate_pairs(self, a: Any, b: Any, n: int, itemsize: int) -> None:
+        """Take n pairs of elements of two buffers into the only state."""
+        lib.parsum_accumulate_pairs(self.row.pointer, self.pointer, a, b, n, itemsize, itemsize)
+
+    def become(self, parameter: float, a: Any, b: Any, n: int) -> int:
+        """Make the only state that of n elements of one buffer or two; return flags."""
+        return check(lib.parsum_state_of(self.row.pointer, parameter, a, b, n, self.pointer))
+
+    def copy_from(self, other: StateArray) -> None:
+        """Become equal to other states of the same row."""
+        ffi.memmove(self.pointer, other.pointer, self.size * self.row.state_size)
+
+    def combine(self, other: StateArray) -> int:
+        """Merge another array of states into this one; return flags."""
+        return check(
+            lib.parsum_combine_all(self.row.pointer, self.pointer, other.pointer, self.size)
+        )
+
+    def finish(self, type_: int, results: np.ndarray[Any, Any]) -> int:
+        """Write all results, one after the other; return flags."""
+        to = ffi.cast("void *", results.__array_interface__["data"][0])
+        return check(lib.parsum_finish_all(self.row.pointer, self.pointer, self.size, type_, to))
+
+    def dump(self, parameter: float) -> bytes:
+        """Return the states' values as bytes, equal ones of equal states of the same parameter."""
+        copy = StateArray(self.row, self.size, parameter)
+        lib.parsum_copy_all(self.row.pointer, parameter, copy.pointer, self.pointer, self.size)
+        return copy.rows[:, self.row.header :].tobytes()
+
+    def load(self, data: bytes) -> bool:
+        """Take values from bytes that ``dump`` gave; False if they are no states."""
+        width = self.row.state_size - self.row.header
+        if len(data) != self.size * width:
+            return False
+        values = np.frombuffer(data, np.uint8).reshape(self.size, width)
+        self.rows[:, self.row.header :] = values
+        return bool(lib.parsum_valid_all(self.row.pointer, self.pointer, self.size))
+
+
+# ---- reductions that are made at run time ----
+
+
+def define(
+    functions: tuple[int, int, int, int],
+    state_size: int,
+    element: int,
+    result: int,
+    values: int,
+    ordered: bool,
+    keep: object,
+) -> Row:
+    """Return the row of four functions at those addresses, whose memory ``keep`` holds.
+
+    They are identity, accumulate, combine and finish as ``parsum_functions`` in parsum.h has them.
+    """
+    c_functions = ffi.new("parsum_functions *")
+    c_functions.state_size = state_size
+    c_functions.element = element
+    c_functions.result = result
+    c_functions.values = values
+    c_functions.ordered = ordered
+    for name, place in zip(_FUNCTIONS, functions, strict=True):
+        setattr(c_functions, name, ffi.cast(ffi.typeof(getattr(c_functions, name)), place))
+    pointer = ffi.new("parsum_reduction **")
+    check(lib.parsum_define(c_functions, pointer))
+    return Row(ffi.gc(pointer[0], lib.parsum_forget), keep)
+
+
+_FUNCTIONS = ("identity", "accumulate", "combine", "finish")
+
+STATE_LIMIT: int = lib.PARSUM_STATE_LIMIT
+VALUES_LIMIT: int = lib.PARSUM_VALUES_LIMIT
+MEMBERS_LIMIT: int = lib.PARSUM_MEMBERS_LIMIT
+ARRAYS_LIMIT: int = lib.PARSUM_ARRAYS_LIMIT
+BYTE = int(lib.PARSUM_UINT8)
+
+#: Bytes from the flags of a member's result to its values.
+RECORD_HEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several reductions that read the same elements."""
+
+    row: Row
+    parameter: float
+    type: int  # of its result
+    skip_nan: bool
+
+
+def join(members: list[Member]) -> tuple[Row, list[int]] | None:
+    """Return the row of all at once, and where the record of each begins in its result.
+
+    None means that they do not go together.
+    """
+    c_members = ffi.new("parsum_member[]", len(members))
+    for c_member, member in zip(c_members, members, strict=True):
+        c_member.reduction = member.row.pointer
+        c_member.parameter = member.parameter
+        c_member.type = member.type
+        c_member.skip_nan = member.skip_nan
+    offsets = ffi.new("size_t[]", len(members))
+    pointer = ffi.new("parsum_reduction **")
+    code = lib.parsum_join(c_members, len(members), offsets, pointer)
+    if code == lib.PARSUM_BAD_ARGUMENT:
+        return None
+    check(code)
+    return Row(ffi.gc(pointer[0], lib.parsum_forget), members), list(offsets)
+
+
+def map_at(place: int) -> Any:
+    """Return the function at an address as a map."""
+    return ffi.cast("parsum_map", place)
+
+
+def can_convert(element: int, kernel: int) -> bool:
+    """Tell whether elements of one type can be taken in by a kernel of another."""
+    return element == kernel or bool(lib.parsum_can_convert(element, kernel))
 
 
 class Scan:
@@ -302,14 +498,14 @@ class LeanRow:
     def __init__(
         self,
         call: Any,
-        reduction: Reduction,
+        reduction: Row,
         parameter: float,
         type_: int,
         dtype: np.dtype[Any] | None,
     ) -> None:
         #: The C function, of (row, parameter, data, n, type, result).
         self.call = call
-        self.row: Any = reduction.row
+        self.row: Any = reduction.pointer
         self.parameter = parameter
         self.type = type_
         #: That of the result; None where it is that of the array, as equal ones (int64 and
@@ -380,7 +576,7 @@ def pair_row(
 
 
 def reduce_small(
-    reduction: Reduction,
+    reduction: Row,
     parameter: float,
     array: np.ndarray[Any, Any],
     result: np.ndarray[Any, Any],
@@ -389,7 +585,7 @@ def reduce_small(
     data = ffi.cast("void *", array.__array_interface__["data"][0])
     to = ffi.cast("void *", result.__array_interface__["data"][0])
     return check(
-        lib.parsum_reduce(reduction.row, parameter, data, array.size, type_of(result.dtype), to)
+        lib.parsum_reduce(reduction.pointer, parameter, data, array.size, type_of(result.dtype), to)
     )
 
 

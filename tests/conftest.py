@@ -4,13 +4,21 @@ PARSUM_TEST_PROFILE=fuzz for a long search.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
 from parsum._native import ffi, lib
 
 import parsum
+
+# Kernels that tests have compiled are not to stay behind. Processes that tests start share them.
+if "PARSUM_CACHE_DIR" not in os.environ:
+    os.environ["PARSUM_CACHE_DIR"] = tempfile.mkdtemp(prefix="parsum-tests-")
+    atexit.register(shutil.rmtree, os.environ["PARSUM_CACHE_DIR"], True)
 
 _common = {
     "deadline": None,

@@ -14,7 +14,7 @@ from unittest import mock
 
 from parsum import engine
 from parsum.api import call, lean, scans
-from parsum.reduction import DONE, Job, Reduction, View
+from parsum.reduction import DONE, Job, Row, View
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def scheduled(workers: int, block: int, seed: int) -> Iterator[list[int]]:
     turns: list[int] = []
     order = random.Random(seed)
 
-    def run(reduction: Reduction, view: View, nbytes: int, keep: object, *_: object) -> int:
+    def run(reduction: Row, view: View, nbytes: int, keep: object, *_: object) -> int:
         job = Job(reduction, view, workers, keep, block)
         active = list(range(workers))
         count = 0

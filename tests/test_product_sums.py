@@ -36,7 +36,7 @@ class States:
         state = self.reduction.identity(self.parameter)
         # What was in the memory before is of no matter.
         ffi.buffer(state.memory)[:] = b"\xa5" * len(ffi.buffer(state.memory))
-        lib.parsum_identity(self.reduction.row, self.parameter, state.pointer)
+        lib.parsum_identity(self.reduction.pointer, self.parameter, state.pointer)
         if arrays:
             self.take(state, *arrays)
         return state
@@ -48,7 +48,7 @@ class States:
         a, b = arrays
         assert a.shape == b.shape
         lib.parsum_accumulate_pairs(
-            self.reduction.row, state.pointer, _address(a), _address(b), a.size,
+            self.reduction.pointer, state.pointer, _address(a), _address(b), a.size,
             a.strides[0], b.strides[0],
         )  # fmt: skip
 

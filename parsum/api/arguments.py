@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.exceptions import AxisError
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from parsum import engine
+from parsum.fused import Fused
 from parsum.reduction import METHODS
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -56,13 +57,24 @@ def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Op
 
 
 def as_array(a: Any) -> tuple[Array, Array | None]:
-    """Return any array_like as a plain ndarray, and its mask if it is a masked array."""
+    """Return any array_like as a plain ndarray, and its mask if it is a masked array.
+
+    Fused expressions stay what they are, with what all arrays have: see ``check_in_memory``.
+    """
+    if type(a) is Fused:
+        return cast(Array, a), a.mask
     if isinstance(a, np.ma.MaskedArray):
         mask = np.ma.getmask(a)
         return np.asarray(a.data), None if mask is np.ma.nomask else np.asarray(mask)
     if not isinstance(a, np.ndarray) and hasattr(a, "__dlpack__") and not hasattr(a, "__array__"):
         return np.from_dlpack(a), None
     return np.asarray(a), None
+
+
+def check_in_memory(array: Array, name: str) -> None:
+    """Refuse what has no elements in memory."""
+    if isinstance(array, Fused):
+        raise TypeError(f"{name} must be an array, got the expression {array.text!r}")
 
 
 def check_dtype(dtype: DType, name: str, kinds: str) -> None:

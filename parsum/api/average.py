@@ -18,6 +18,7 @@ from parsum.api.arguments import (
     as_array,
     check_axes,
     check_dtype,
+    check_in_memory,
     check_keepdims,
     check_options,
 )
@@ -99,6 +100,7 @@ def parallel_weighted_mean(
             return both if returned else both[0]
     options = check_options(workers, method, executor, progress)
     array, mask = as_array(a)
+    check_in_memory(array, "a")
     check_dtype(array.dtype, "a", _KINDS)
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
@@ -111,6 +113,7 @@ def parallel_weighted_mean(
             return mean, np.sum(~mask, axes, mean.dtype, keepdims=keepdims)
         return mean, np.full_like(mean, array.size // max(mean.size, 1))[()]
     weight, weight_mask = as_array(weights)
+    check_in_memory(weight, "weights")
     check_dtype(weight.dtype, "weights", _KINDS)
     weight = _like(array, weight, axis, axes)
     if weight_mask is not None:
@@ -131,7 +134,7 @@ def parallel_weighted_mean(
     if flags & OVERFLOW and not returned and not np.any(np.isinf(mean) & np.isfinite(total)):
         flags &= ~OVERFLOW  # of a sum of weights that nobody asked for
     if flags:
-        report("weighted_mean", flags, dtype)
+        report("parallel_weighted_mean", flags, dtype)
     if keepdims:
         shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
         mean, total = mean.reshape(shape), total.reshape(shape)

@@ -23,6 +23,7 @@ from parsum.api.arguments import (
     check_out_type,
     check_where,
 )
+from parsum.fused import Fused
 from parsum.plan import Plan
 from parsum.reduction import (
     COPY_BYTES,
@@ -31,7 +32,7 @@ from parsum.reduction import (
     INVALID,
     OVERFLOW,
     TYPES,
-    Reduction,
+    Row,
     View,
     buffer_of,
     find,
@@ -54,7 +55,7 @@ SMALL_BYTES = 2 * engine.BYTES_PER_WORKER - 1
 
 #: A reduction of the middle axis of (outer, n, inner): the reduction, its type of result, and how
 #: many elements of the kernel's there are to one of the array's, side by side.
-_AxisRow = tuple[Reduction, int, int]
+_AxisRow = tuple[Row, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Operation:
     ----------
     name : str
         Of the public function, without "parallel_".
+    public : str
+        What warnings call it, if that is another name.
     row : str
         Of the rows in the table.
     kinds : str
@@ -99,6 +102,7 @@ class Operation:
     casting: Any = "same_kind"
     empty: str = ""
     empty_error: bool = False
+    public: str = ""
     #: What was found for small arrays: see _AxisRow.
     axis_rows: dict[Any, _AxisRow | None] = field(default_factory=dict, compare=False, repr=False)
 
@@ -145,7 +149,7 @@ def reduce(
         and (type(axis) is int or axis is None)
         and (keepdims is False or keepdims is True)
         and mask is None
-        and not isinstance(a, np.ma.MaskedArray)
+        and not isinstance(a, (np.ma.MaskedArray, Fused))
     ):
         given = _reduce_at_once(
             operation, array, axis, result_dtype, keepdims, options, skip_nan, parameter, values
@@ -153,7 +157,7 @@ def reduce(
         if given is not None:
             result, flags = given
             if flags:
-                _tell(operation, flags, result.dtype, False)
+                tell(operation, flags, result.dtype, False)
             return result if result.ndim else result[()]
     check_dtype(array.dtype, "a", operation.kinds)
     check_out_type(out)
@@ -185,7 +189,7 @@ def reduce(
     # The kernels write into `out` unless it is of another type or shares memory with what they
     # read.
     direct = out is not None and out.dtype == dtype and values == 1 and presets is None
-    for other in (array, included, mask):
+    for other in (*(array.arrays if isinstance(array, Fused) else (array,)), included, mask):
         if direct and other is not None and np.may_share_memory(out, other):
             direct = False
     if out is not None and not direct:
@@ -217,7 +221,7 @@ def reduce(
         run = _Run(operation, axes, included, mask, options, skip_nan, parameter)
         flags = run.parts(array, kept, start)
     if flags:
-        _tell(operation, flags, dtype, mask is not None)
+        tell(operation, flags, dtype, mask is not None)
     if presets is not None:
         result = result[..., 0]
         values = 1
@@ -225,7 +229,7 @@ def reduce(
         if not direct:
             np.copyto(out, result, casting="unsafe")
         result = out
-    if isinstance(a, np.ma.MaskedArray):
+    if isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked):
         return masked_result(a, mask, axes, keepdims, result, out)
     return result if out is not None else result[()]
 
@@ -283,7 +287,9 @@ def _reduce_at_once(
         return None
     result: Array = np.empty((*kept, values) if values > 1 else kept, to)
     pointer = buffer_of(result.view(_INT64) if to.kind in "mM" else result)
-    flags = reduce_axis(reduction.row, parameter, skip_nan, data, outer, n, inner, type_, pointer)
+    flags = reduce_axis(
+        reduction.pointer, parameter, skip_nan, data, outer, n, inner, type_, pointer
+    )
     return (result, flags) if flags >= 0 else None
 
 
@@ -307,15 +313,15 @@ def _axis_row(
     return None if reduction is None else (reduction, type_of(to), width)
 
 
-def _tell(operation: Operation, flags: int, dtype: DType, masked: bool) -> None:
+def tell(operation: Operation, flags: int, dtype: DType, masked: bool, stacklevel: int = 4) -> None:
     """Raise or warn of what a reduction's flags say, for the caller of the public function."""
     if flags & EMPTY and (masked or operation.nan):
         flags &= ~(INVALID | DIVIDE)  # what is masked, or warned of below
-    report(operation.name, flags, dtype, stacklevel=5)
+    report(operation.public or f"parallel_{operation.name}", flags, dtype, stacklevel + 1)
     if flags & EMPTY and not masked:
         if operation.empty_error:
             raise ValueError(operation.empty)
-        warnings.warn(operation.empty, RuntimeWarning, stacklevel=4)
+        warnings.warn(operation.empty, RuntimeWarning, stacklevel=stacklevel)
 
 
 def drop_axes(array: Array, axes: tuple[int, ...]) -> Array:
@@ -349,14 +355,16 @@ class _Run:
     def parts(self, array: Array, result: Array, start: Array | None) -> int:
         """Reduce to ``result``, real parts and imaginary ones at once where they are alike."""
         is_complex = array.dtype.kind == "c"
+        fused = isinstance(array, Fused)
         by_parts = self.operation.by_parts
         if not by_parts and not (self.operation.converts and result.dtype.kind != "c"):
             return self.whole(array, result, start)
         if not is_complex and not (by_parts and result.dtype.kind == "c"):
             return self.whole(array, result, start)
         if result.dtype.kind == "c":
-            if self.skip_nan and is_complex:
-                # A number is left out if either of its parts is NaN.
+            if is_complex and (self.skip_nan or fused):
+                # A number is left out if either of its parts is NaN. One that is not in memory has
+                # no parts to be read apart.
                 return self.whole(array, result, start, unit=True)
             if is_complex and start is None:
                 return self.whole(array, result, None)
@@ -375,6 +383,8 @@ class _Run:
                 ComplexWarning,
                 stacklevel=4,
             )
+            if fused:
+                raise TypeError(f"dtype must be complex for {array!r}, got {result.dtype}")
             array = array.real
         return self.whole(array, result, start)
 
@@ -400,9 +410,11 @@ class _Run:
                 f"dtype must be one that {array.dtype} can be reduced to by {operation.name}, "
                 f"got {result.dtype}"
             )
+        fused = isinstance(array, Fused)
         plain = self.where is None and self.mask is None and start is None and parts is None
         if (
-            plain
+            not fused
+            and plain
             and result.ndim == (reduction.values > 1)
             and array.nbytes <= SMALL_BYTES
             and element == kernel_type
@@ -414,22 +426,13 @@ class _Run:
             and (options.progress is None or options.progress is False)
         ):
             return reduce_small(reduction, self.parameter, array, result)
-        plan = Plan(
-            array, self.axes, result, None, self.where, self.mask, parts, operation.numbered
-        )
-        view = View(
-            plan.addresses,
-            plan.first,
-            len(plan.kept),
-            len(plan.reduced),
-            plan.rows(),
-            element,
-            to,
-            swap_element=not dtype.isnative,
-            swap_result=not result_dtype.isnative,
-            skip_nan=self.skip_nan,
-            parameter=self.parameter,
-        )
+        view = view_of(
+            array, self.axes, result, element, to, where=self.where, mask=self.mask, parts=parts,
+            numbered=operation.numbered,
+        )  # fmt: skip
+        view.swap_result = not result_dtype.isnative
+        view.skip_nan = self.skip_nan
+        view.parameter = self.parameter
         if start is not None and operation.row != "prod":
             view.initial = initial_state(operation.row, options.method, kernel_type, start)
         elif start is not None:
@@ -452,6 +455,50 @@ class _Run:
             options.executor,
             options.progress,
         )
+
+
+def view_of(
+    array: Array,
+    axes: tuple[int, ...],
+    result: Array,
+    element: int,
+    to: int,
+    *,
+    where: Array | None = None,
+    mask: Array | None = None,
+    parts: tuple[int, int] | None = None,
+    numbered: bool = False,
+    in_order: bool = False,
+    other: Array | None = None,
+) -> View:
+    """Return the view of an array, of two, or of what an expression gives, and of its results."""
+    map_ = None
+    more: tuple[Array, ...] = ()
+    arrays: tuple[tuple[int, int, bool], ...] = ()
+    swap = not array.dtype.isnative
+    if isinstance(array, Fused):
+        map_, more, swap = array.map, array.arrays, False
+        array = array.leading
+    plan = Plan(array, axes, result, other, where, mask, parts, numbered, more, in_order)
+    if map_ is not None:
+        arrays = tuple(
+            (place, type_of(k.dtype), not k.dtype.isnative)
+            for place, k in zip(plan.more, more, strict=True)
+        )
+    return View(
+        plan.addresses,
+        plan.first,
+        len(plan.kept),
+        len(plan.reduced),
+        plan.rows(),
+        element,
+        to,
+        swap_element=swap,
+        other_element=0 if other is None else type_of(other.dtype),
+        swap_other=other is not None and not other.dtype.isnative,
+        map=map_,
+        arrays=arrays,
+    )
 
 
 def reduce_pairs(
@@ -487,20 +534,8 @@ def reduce_pairs(
         flags = _pair_at_once(reduction, a, b, to, result)
         if flags is not None:
             return flags
-    plan = Plan(a, axes, result, b, None, mask)
-    view = View(
-        plan.addresses,
-        plan.first,
-        len(plan.kept),
-        len(plan.reduced),
-        plan.rows(),
-        element,
-        to,
-        swap_element=not a.dtype.isnative,
-        swap_result=not result.dtype.isnative,
-        other_element=other,
-        swap_other=not b.dtype.isnative,
-    )
+    view = view_of(a, axes, result, element, to, mask=mask, other=b)
+    view.swap_result = not result.dtype.isnative
     return engine.run(
         reduction,
         view,
@@ -512,7 +547,7 @@ def reduce_pairs(
     )
 
 
-def _pair_at_once(reduction: Reduction, a: Array, b: Array, to: int, result: Array) -> int | None:
+def _pair_at_once(reduction: Row, a: Array, b: Array, to: int, result: Array) -> int | None:
     """Reduce two small arrays of one shape to one result by one C call; None if it cannot be."""
     data: tuple[Any, Any]
     in_order = a.flags.c_contiguous and b.flags.c_contiguous
@@ -522,7 +557,7 @@ def _pair_at_once(reduction: Reduction, a: Array, b: Array, to: int, result: Arr
         data = buffer_of(a), buffer_of(b)
     else:
         return None
-    flags: int = reduce_two(reduction.row, 0.0, *data, a.size, to, buffer_of(result))
+    flags: int = reduce_two(reduction.pointer, 0.0, *data, a.size, to, buffer_of(result))
     return flags if flags >= 0 else None
 
 
@@ -595,7 +630,7 @@ def report(name: str, flags: int, dtype: DType, stacklevel: int = 4) -> int:
         if not flags & flag:
             continue
         action = settings[kind]  # type: ignore[literal-required]
-        message = f"{text} encountered in parallel_{name}"
+        message = f"{text} encountered in {name}"
         if dtype.kind in "biu":
             message += f": the result does not fit {dtype} and wrapped around"
         if action == "warn":
@@ -616,7 +651,7 @@ def report(name: str, flags: int, dtype: DType, stacklevel: int = 4) -> int:
 
 
 def masked_result(
-    a: np.ma.MaskedArray[Any, Any],
+    a: np.ma.MaskedArray[Any, Any] | Fused,
     mask: Array | None,
     axes: tuple[int, ...],
     keepdims: bool,

@@ -21,6 +21,7 @@ from parsum.api.arguments import (
 )
 from parsum.api.call import Operation, native, reduce
 from parsum.api.documents import documented
+from parsum.api.moments import divisor
 
 _DESCRIBE = Operation("describe", "describe", "biuf")
 _DESCRIBE_SHAPE = Operation("describe", "describe_shape", "biuf")
@@ -144,22 +145,24 @@ def parallel_describe(
     std    1.247219128924647
     """
     options = check_options(workers, method, executor, progress)
-    if moments not in (2, 4):
-        raise ValueError(f"moments must be 2 or 4, got {moments!r}")
-    try:
-        divisor = float(ddof)
-    except (TypeError, ValueError):
-        raise TypeError(f"ddof must be a number, got {ddof!r}") from None
+    number = divisor(ddof)
     dtype = as_array(a)[0].dtype
-    operation, values = (_DESCRIBE, 8) if moments == 2 else (_DESCRIBE_SHAPE, 10)
+    operation, values = operation_of(moments)
     record = reduce(
         operation, a, axis, lambda _: _FLOAT64, None, keepdims, NO_VALUE, where, options,
-        parameter=divisor, values=values,
+        parameter=number, values=values,
     )  # fmt: skip
-    return _description(np.asarray(np.ma.getdata(record)), dtype)
+    return description(np.asarray(np.ma.getdata(record)), dtype)
 
 
-def _description(record: Array, dtype: DType) -> Description:
+def operation_of(moments: Any) -> tuple[Operation, int]:
+    """Return the operation up to those moments, and how many values it has."""
+    if moments not in (2, 4):
+        raise ValueError(f"moments must be 2 or 4, got {moments!r}")
+    return (_DESCRIBE, 8) if moments == 2 else (_DESCRIBE_SHAPE, 10)
+
+
+def description(record: Array, dtype: DType) -> Description:
     """Take a record of doubles apart; the ends of integers are integers in their places."""
     ends = record[..., 2:4]
     if dtype.kind in "biu":

@@ -14,21 +14,23 @@ from parsum.api.documents import documented
 from parsum.api.lean import NUMPY_BYTES, Lean, is_lean
 
 _KINDS = "biufcmM"
-_ANY = Operation("any", "any", _KINDS, casting="unsafe")
-_ALL = Operation("all", "all", _KINDS, casting="unsafe")
-_COUNT = Operation("count_nonzero", "count_nonzero", _KINDS)
+ANY = Operation("any", "any", _KINDS, casting="unsafe")
+ALL = Operation("all", "all", _KINDS, casting="unsafe")
+COUNT = Operation("count_nonzero", "count_nonzero", _KINDS)
 
 
-def _truth(_: DType) -> DType:
+def truth_dtype(_: DType) -> DType:
+    """Return the dtype of truth."""
     return np.dtype(np.bool_)
 
 
-def _count(_: DType) -> DType:
+def count_dtype(_: DType) -> DType:
+    """Return the dtype of counts."""
     return np.dtype(np.intp)
 
 
-_lean_any = Lean(_ANY, _truth)
-_lean_all = Lean(_ALL, _truth)
+_lean_any = Lean(ANY, truth_dtype)
+_lean_all = Lean(ALL, truth_dtype)
 #: The counts that the smallest arrays may have: to look one up is less work than to make it.
 _COUNTS = tuple(map(np.intp, range(NUMPY_BYTES + 1)))
 
@@ -37,7 +39,7 @@ def _count_small(a: Array) -> np.intp:
     return _COUNTS[np.count_nonzero(a)]
 
 
-_lean_count = Lean(_COUNT, _count, fixed=True, numpy=(_count_small, _KINDS))
+_lean_count = Lean(COUNT, count_dtype, fixed=True, numpy=(_count_small, _KINDS))
 
 
 @documented
@@ -88,7 +90,7 @@ def parallel_any(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_ANY, a, axis, _truth, out, keepdims, NO_VALUE, where, options)
+    return reduce(ANY, a, axis, truth_dtype, out, keepdims, NO_VALUE, where, options)
 
 
 @documented
@@ -139,7 +141,7 @@ def parallel_all(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_ALL, a, axis, _truth, out, keepdims, NO_VALUE, where, options)
+    return reduce(ALL, a, axis, truth_dtype, out, keepdims, NO_VALUE, where, options)
 
 
 @documented
@@ -194,4 +196,4 @@ def parallel_count_nonzero(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_COUNT, a, axis, _count, None, keepdims, NO_VALUE, where, options)
+    return reduce(COUNT, a, axis, count_dtype, None, keepdims, NO_VALUE, where, options)

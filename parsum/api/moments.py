@@ -35,8 +35,8 @@ _FLOAT64 = np.dtype(np.float64)
 _NO_MEAN = "Mean of empty slice."
 _NO_FREEDOM = "Degrees of freedom <= 0 for slice"
 
-_MEAN = Operation("mean", "mean", "biufcm", by_parts=True, casting="unsafe", empty=_NO_MEAN)
-_NANMEAN = Operation(
+MEAN = Operation("mean", "mean", "biufcm", by_parts=True, casting="unsafe", empty=_NO_MEAN)
+NANMEAN = Operation(
     "nanmean",
     "mean",
     "biufcm",
@@ -45,10 +45,10 @@ _NANMEAN = Operation(
     casting="unsafe",
     empty="Mean of empty slice",
 )
-_VAR = Operation("var", "var", "biufc", casting="unsafe", empty=_NO_FREEDOM)
-_STD = Operation("std", "std", "biufc", empty=_NO_FREEDOM)
-_NANVAR = Operation("nanvar", "nanvar", "biufc", nan=True, casting="unsafe", empty=_NO_FREEDOM)
-_NANSTD = Operation("nanstd", "nanstd", "biufc", nan=True, empty=_NO_FREEDOM)
+VAR = Operation("var", "var", "biufc", casting="unsafe", empty=_NO_FREEDOM)
+STD = Operation("std", "std", "biufc", empty=_NO_FREEDOM)
+NANVAR = Operation("nanvar", "nanvar", "biufc", nan=True, casting="unsafe", empty=_NO_FREEDOM)
+NANSTD = Operation("nanstd", "nanstd", "biufc", nan=True, empty=_NO_FREEDOM)
 _VAR_ABOUT, _STD_ABOUT, _NANVAR_ABOUT, _NANSTD_ABOUT = (
     Operation(
         name,
@@ -64,34 +64,36 @@ _VAR_ABOUT, _STD_ABOUT, _NANVAR_ABOUT, _NANSTD_ABOUT = (
 _OF_WHOLE = {
     left_out: replace(plain, name=left_out.name)
     for left_out, plain in (
-        (_NANMEAN, _MEAN),
-        (_NANVAR, _VAR),
-        (_NANSTD, _STD),
+        (NANMEAN, MEAN),
+        (NANVAR, VAR),
+        (NANSTD, STD),
         (_NANVAR_ABOUT, _VAR_ABOUT),
         (_NANSTD_ABOUT, _STD_ABOUT),
     )
 }
 
 
-def _mean_dtype(dtype: DType) -> DType:
+def mean_dtype(dtype: DType) -> DType:
+    """Return the dtype of means: that of the elements, float64 of integers."""
     return _FLOAT64 if dtype.kind in "biu" else native(dtype)
 
 
-def _spread_dtype(dtype: DType) -> DType:
+def spread_dtype(dtype: DType) -> DType:
+    """Return the dtype of variances: that of the elements' parts, float64 of integers."""
     return _FLOAT64 if dtype.kind in "biu" else part_of(native(dtype))
 
 
-_lean_mean = Lean(_MEAN, _mean_dtype)
-_lean_var = Lean(_VAR, _spread_dtype)
-_lean_std = Lean(_STD, _spread_dtype)
-_lean_nanmean = Lean(_NANMEAN, _mean_dtype, not_nan=True)
-_lean_nanvar = Lean(_NANVAR, _spread_dtype, not_nan=True)
-_lean_nanstd = Lean(_NANSTD, _spread_dtype, not_nan=True)
+_lean_mean = Lean(MEAN, mean_dtype)
+_lean_var = Lean(VAR, spread_dtype)
+_lean_std = Lean(STD, spread_dtype)
+_lean_nanmean = Lean(NANMEAN, mean_dtype, not_nan=True)
+_lean_nanvar = Lean(NANVAR, spread_dtype, not_nan=True)
+_lean_nanstd = Lean(NANSTD, spread_dtype, not_nan=True)
 
 
 def _mean_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
     if dtype is None:
-        return lambda given: _by_out(_mean_dtype(given), out)
+        return lambda given: _by_out(mean_dtype(given), out)
     wanted = wanted_dtype(dtype, "biufcm")
 
     def rule(given: DType) -> DType:
@@ -141,10 +143,15 @@ def _whole_mean(
         return mean.astype(native(np.dtype(dtype)))[()]
 
 
+def without_nan(operation: Operation, dtype: DType) -> Operation:
+    """Return what a function that leaves NaN out does with elements of a dtype."""
+    return operation if dtype.kind in "fc" else _OF_WHOLE.get(operation, operation)
+
+
 def _leaves_out(operation: Operation, a: Any, dtype: Any, out: Any) -> tuple[Operation, bool]:
     """Return the operation for such elements, and whether they may be NaN."""
     if not has_nan(a):
-        return _OF_WHOLE[operation], False
+        return without_nan(operation, as_array(a)[0].dtype), False
     if dtype is not None and wanted_dtype(dtype, "biufcm").kind not in "fc":
         raise TypeError(
             f"dtype must be a floating or complex dtype where that of a is one, got {dtype}"
@@ -173,7 +180,7 @@ def _by_out(dtype: DType, out: Any) -> DType:
 
 def _spread_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
     if dtype is None:
-        return lambda given: _by_out(_spread_dtype(given), out)
+        return lambda given: _by_out(spread_dtype(given), out)
     wanted = wanted_dtype(dtype, "biufc")
     if wanted.kind not in "fc":
         raise TypeError(f"dtype must be a floating or complex dtype, got {wanted}")
@@ -192,7 +199,8 @@ def _parts(mean: Any) -> tuple[Any, Any]:
     return number.real, number.imag
 
 
-def _divisor(ddof: Any, correction: Any) -> float:
+def divisor(ddof: Any, correction: Any = NO_VALUE) -> float:
+    """Return what is subtracted from the number of elements, under either name."""
     if correction is not NO_VALUE:
         if ddof != 0:
             raise ValueError(
@@ -259,7 +267,7 @@ def parallel_mean(
     options = check_options(workers, method, executor, progress)
     if _is_whole(dtype, a):
         return _whole_mean(a, axis, dtype, out, keepdims, where, options)
-    return reduce(_MEAN, a, axis, _mean_rule(dtype, out), out, keepdims, NO_VALUE, where, options)
+    return reduce(MEAN, a, axis, _mean_rule(dtype, out), out, keepdims, NO_VALUE, where, options)
 
 
 @documented
@@ -310,7 +318,7 @@ def parallel_nanmean(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    operation, skip = _leaves_out(_NANMEAN, a, dtype, out)
+    operation, skip = _leaves_out(NANMEAN, a, dtype, out)
     if _is_whole(dtype, a):
         return _whole_mean(a, axis, dtype, out, keepdims, where, options)
     return reduce(
@@ -389,17 +397,17 @@ def parallel_var(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    divisor = _divisor(ddof, correction)
+    number = divisor(ddof, correction)
     if mean is not NO_VALUE:
         rule = _about_rule(dtype, out, mean)
         result = reduce(
             _VAR_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            parameter=divisor, presets=_parts(mean),
+            parameter=number, presets=_parts(mean),
         )  # fmt: skip
     else:
         result = reduce(
-            _VAR, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            parameter=divisor,
+            VAR, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+            parameter=number,
         )  # fmt: skip
     return _as_wanted(result, dtype, out)
 
@@ -470,17 +478,17 @@ def parallel_std(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    divisor = _divisor(ddof, correction)
+    number = divisor(ddof, correction)
     if mean is not NO_VALUE:
         rule = _about_rule(dtype, out, mean)
         result = reduce(
             _STD_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            parameter=divisor, presets=_parts(mean),
+            parameter=number, presets=_parts(mean),
         )  # fmt: skip
     else:
         result = reduce(
-            _STD, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            parameter=divisor,
+            STD, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
+            parameter=number,
         )  # fmt: skip
     return _as_wanted(result, dtype, out)
 
@@ -547,19 +555,19 @@ def parallel_nanvar(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    divisor = _divisor(ddof, correction)
+    number = divisor(ddof, correction)
     if mean is not NO_VALUE:
         operation, skip = _leaves_out(_NANVAR_ABOUT, a, dtype, out)
         rule = _about_rule(dtype, out, mean)
         result = reduce(
             operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=divisor, presets=_parts(mean),
+            skip_nan=skip, parameter=number, presets=_parts(mean),
         )  # fmt: skip
     else:
-        operation, skip = _leaves_out(_NANVAR, a, dtype, out)
+        operation, skip = _leaves_out(NANVAR, a, dtype, out)
         result = reduce(
             operation, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=divisor,
+            skip_nan=skip, parameter=number,
         )  # fmt: skip
     return _as_wanted(result, dtype, out)
 
@@ -627,18 +635,18 @@ def parallel_nanstd(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    divisor = _divisor(ddof, correction)
+    number = divisor(ddof, correction)
     if mean is not NO_VALUE:
         operation, skip = _leaves_out(_NANSTD_ABOUT, a, dtype, out)
         rule = _about_rule(dtype, out, mean)
         result = reduce(
             operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=divisor, presets=_parts(mean),
+            skip_nan=skip, parameter=number, presets=_parts(mean),
         )  # fmt: skip
     else:
-        operation, skip = _leaves_out(_NANSTD, a, dtype, out)
+        operation, skip = _leaves_out(NANSTD, a, dtype, out)
         result = reduce(
             operation, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=divisor,
+            skip_nan=skip, parameter=number,
         )  # fmt: skip
     return _as_wanted(result, dtype, out)

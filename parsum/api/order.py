@@ -26,48 +26,49 @@ _KINDS = "biufcmM"
 _INTP = np.dtype(np.intp)
 
 _ALL_NAN = "All-NaN slice encountered"
-_MIN = Operation("min", "min", _KINDS, identity=False, ufunc="minimum", casting="unsafe")
-_MAX = Operation("max", "max", _KINDS, identity=False, ufunc="maximum", casting="unsafe")
-_MINMAX = Operation("minmax", "minmax", _KINDS, identity=False, ufunc="minmax")
-_NANMIN = Operation(
+MIN = Operation("min", "min", _KINDS, identity=False, ufunc="minimum", casting="unsafe")
+MAX = Operation("max", "max", _KINDS, identity=False, ufunc="maximum", casting="unsafe")
+MINMAX = Operation("minmax", "minmax", _KINDS, identity=False, ufunc="minmax")
+NANMIN = Operation(
     "nanmin", "nanmin", _KINDS, identity=False, ufunc="fmin", casting="unsafe", empty=_ALL_NAN
 )
-_NANMAX = Operation(
+NANMAX = Operation(
     "nanmax", "nanmax", _KINDS, identity=False, ufunc="fmax", casting="unsafe", empty=_ALL_NAN
 )
-_ARGMIN = Operation(
+ARGMIN = Operation(
     "argmin", "argmin", _KINDS, identity=False, numbered=True, ufunc="argmin", casting="back"
 )
-_ARGMAX = Operation(
+ARGMAX = Operation(
     "argmax", "argmax", _KINDS, identity=False, numbered=True, ufunc="argmax", casting="back"
 )
-_NANARGMIN = Operation(
+NANARGMIN = Operation(
     "nanargmin", "nanargmin", "biufc", identity=False, numbered=True, ufunc="nanargmin",
     casting="back", empty=_ALL_NAN, empty_error=True,
 )  # fmt: skip
-_NANARGMAX = Operation(
+NANARGMAX = Operation(
     "nanargmax", "nanargmax", "biufc", identity=False, numbered=True, ufunc="nanargmax",
     casting="back", empty=_ALL_NAN, empty_error=True,
 )  # fmt: skip
 
 
-def _index(_: DType) -> DType:
+def index_dtype(_: DType) -> DType:
+    """Return the dtype of places."""
     return _INTP
 
 
-_lean_min = Lean(_MIN, native)
-_lean_max = Lean(_MAX, native)
-_lean_minmax = Lean(_MINMAX, native)
-_lean_nanmin = Lean(_NANMIN, native, no_nan=(_MIN, "biu"))
-_lean_nanmax = Lean(_NANMAX, native, no_nan=(_MAX, "biu"))
+_lean_min = Lean(MIN, native)
+_lean_max = Lean(MAX, native)
+_lean_minmax = Lean(MINMAX, native)
+_lean_nanmin = Lean(NANMIN, native, no_nan=(MIN, "biu"))
+_lean_nanmax = Lean(NANMAX, native, no_nan=(MAX, "biu"))
 # The first least element is the same place whoever finds it.
-_lean_argmin = Lean(_ARGMIN, _index, fixed=True, numpy=(np.ndarray.argmin, _KINDS))
-_lean_argmax = Lean(_ARGMAX, _index, fixed=True, numpy=(np.ndarray.argmax, _KINDS))
+_lean_argmin = Lean(ARGMIN, index_dtype, fixed=True, numpy=(np.ndarray.argmin, _KINDS))
+_lean_argmax = Lean(ARGMAX, index_dtype, fixed=True, numpy=(np.ndarray.argmax, _KINDS))
 _lean_nanargmin = Lean(
-    _NANARGMIN, _index, fixed=True, no_nan=(_ARGMIN, "biumM"), numpy=(np.ndarray.argmin, "biu")
+    NANARGMIN, index_dtype, fixed=True, no_nan=(ARGMIN, "biumM"), numpy=(np.ndarray.argmin, "biu")
 )
 _lean_nanargmax = Lean(
-    _NANARGMAX, _index, fixed=True, no_nan=(_ARGMAX, "biumM"), numpy=(np.ndarray.argmax, "biu")
+    NANARGMAX, index_dtype, fixed=True, no_nan=(ARGMAX, "biumM"), numpy=(np.ndarray.argmax, "biu")
 )
 
 
@@ -128,7 +129,7 @@ def parallel_min(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_MIN, a, axis, native, out, keepdims, initial, where, options)
+    return reduce(MIN, a, axis, native, out, keepdims, initial, where, options)
 
 
 @documented
@@ -188,7 +189,7 @@ def parallel_max(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_MAX, a, axis, native, out, keepdims, initial, where, options)
+    return reduce(MAX, a, axis, native, out, keepdims, initial, where, options)
 
 
 class MinMax(NamedTuple):
@@ -241,7 +242,12 @@ def parallel_minmax(
         if small is not None:
             return MinMax(*small)
     options = check_options(workers, method, executor, progress)
-    both = reduce(_MINMAX, a, axis, native, None, keepdims, NO_VALUE, True, options, values=2)
+    both = reduce(MINMAX, a, axis, native, None, keepdims, NO_VALUE, True, options, values=2)
+    return both_ends(both)
+
+
+def both_ends(both: Any) -> MinMax:
+    """Take pairs of ends apart."""
     return MinMax(both[..., 0][()], both[..., 1][()])
 
 
@@ -297,7 +303,7 @@ def parallel_nanmin(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_nan(_NANMIN, _MIN, a), a, axis, native, out, keepdims, initial, where, options)
+    return reduce(_nan(NANMIN, MIN, a), a, axis, native, out, keepdims, initial, where, options)
 
 
 @documented
@@ -352,7 +358,7 @@ def parallel_nanmax(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_nan(_NANMAX, _MAX, a), a, axis, native, out, keepdims, initial, where, options)
+    return reduce(_nan(NANMAX, MAX, a), a, axis, native, out, keepdims, initial, where, options)
 
 
 def _nan(with_nan: Operation, without: Operation, a: Any, none: str = "biu") -> Operation:
@@ -409,7 +415,7 @@ def parallel_argmin(
             return small
     options = check_options(workers, method, executor, progress)
     axis = None if axis is None else check_axis(axis)
-    return reduce(_ARGMIN, a, axis, _index, out, keepdims, NO_VALUE, True, options)
+    return reduce(ARGMIN, a, axis, index_dtype, out, keepdims, NO_VALUE, True, options)
 
 
 @documented
@@ -461,7 +467,7 @@ def parallel_argmax(
             return small
     options = check_options(workers, method, executor, progress)
     axis = None if axis is None else check_axis(axis)
-    return reduce(_ARGMAX, a, axis, _index, out, keepdims, NO_VALUE, True, options)
+    return reduce(ARGMAX, a, axis, index_dtype, out, keepdims, NO_VALUE, True, options)
 
 
 @documented
@@ -512,8 +518,8 @@ def parallel_nanargmin(
             return small
     options = check_options(workers, method, executor, progress)
     axis = None if axis is None else check_axis(axis)
-    operation = _nan(_NANARGMIN, _ARGMIN, a, "biumM")
-    return reduce(operation, a, axis, _index, out, keepdims, NO_VALUE, True, options)
+    operation = _nan(NANARGMIN, ARGMIN, a, "biumM")
+    return reduce(operation, a, axis, index_dtype, out, keepdims, NO_VALUE, True, options)
 
 
 @documented
@@ -564,5 +570,5 @@ def parallel_nanargmax(
             return small
     options = check_options(workers, method, executor, progress)
     axis = None if axis is None else check_axis(axis)
-    operation = _nan(_NANARGMAX, _ARGMAX, a, "biumM")
-    return reduce(operation, a, axis, _index, out, keepdims, NO_VALUE, True, options)
+    operation = _nan(NANARGMAX, ARGMAX, a, "biumM")
+    return reduce(operation, a, axis, index_dtype, out, keepdims, NO_VALUE, True, options)

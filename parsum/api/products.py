@@ -20,6 +20,7 @@ from parsum.api.arguments import (
     as_array,
     check_axis,
     check_dtype,
+    check_in_memory,
     check_keepdims,
     check_options,
     check_out,
@@ -35,10 +36,10 @@ _FLOAT64 = np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
 _UINT64 = np.dtype(np.uint64)
 
-_PROD = Operation("prod", "prod", _KINDS, converts=True, ufunc="multiply", casting="unsafe")
-_NANPROD = Operation("nanprod", "prod", _KINDS, converts=True, ufunc="multiply", casting="unsafe")
-_lean_prod = Lean(_PROD, sum_dtype)
-_lean_nanprod = Lean(_NANPROD, sum_dtype, not_nan=True)
+PROD = Operation("prod", "prod", _KINDS, converts=True, ufunc="multiply", casting="unsafe")
+NANPROD = Operation("nanprod", "prod", _KINDS, converts=True, ufunc="multiply", casting="unsafe")
+_lean_prod = Lean(PROD, sum_dtype)
+_lean_nanprod = Lean(NANPROD, sum_dtype, not_nan=True)
 
 
 @documented
@@ -95,7 +96,7 @@ def parallel_prod(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_PROD, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options)
+    return reduce(PROD, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options)
 
 
 @documented
@@ -153,7 +154,7 @@ def parallel_nanprod(
             return small
     options = check_options(workers, method, executor, progress)
     return reduce(
-        _NANPROD, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options,
+        NANPROD, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options,
         skip_nan=as_array(a)[0].dtype.kind in "fc",
     )  # fmt: skip
 
@@ -168,6 +169,7 @@ _lean_vecdot = LeanPair("vdot", least=1, most=1)
 
 def _operand(a: Any, name: str) -> tuple[Array, Array | None]:
     array, mask = as_array(a)
+    check_in_memory(array, name)
     check_dtype(array.dtype, name, _KINDS)
     return array, mask
 
@@ -212,7 +214,7 @@ def _inner(
             row, a, b, (axis,), result, mask, kernel_dtype(a.dtype, b.dtype), options
         )
     if flags:
-        report(name, flags, dtype)
+        report(f"parallel_{name}", flags, dtype)
     if out is not None:
         np.copyto(out, result.reshape(shape), casting="unsafe")
         return out
@@ -356,7 +358,7 @@ def _flat_inner(a: Array, b: Array, options: Options) -> Any:
     kernel = kernel_dtype(a.dtype, b.dtype)
     flags = reduce_pairs(row, a, b, axes, result, None, kernel, options)
     if flags:
-        report("vdot", flags, result.dtype)
+        report("parallel_vdot", flags, result.dtype)
     return result[()]
 
 
@@ -459,27 +461,28 @@ def parallel_vecdot(
 
 # ---- norms ----
 
-_NORMS = {
+NORMS = {
     2.0: Operation("norm", "norm2", _KINDS),
     1.0: Operation("norm", "abs_sum", _KINDS),
     math.inf: Operation("norm", "max_abs", _KINDS),
     -math.inf: Operation("norm", "min_abs", _KINDS, identity=False, ufunc="minimum"),
     0.0: Operation("norm", "count_nonzero", _KINDS),
 }
-_NORM_P = Operation("norm", "norm_p", _KINDS)
+NORM_P = Operation("norm", "norm_p", _KINDS)
 
 
-def _norm_dtype(dtype: DType) -> DType:
+def norm_dtype(dtype: DType) -> DType:
+    """Return the dtype of norms: that of the elements' parts, float64 of integers."""
     return _FLOAT64 if dtype.kind in "biu" else part_of(native(dtype))
 
 
-_lean_norm = Lean(_NORMS[2.0], _norm_dtype)
+_lean_norm = Lean(NORMS[2.0], norm_dtype)
 # ... of vectors, by ord; other orders have no lean path.
 _lean_norms: dict[float, Lean] = {
-    order: Lean(operation, _norm_dtype) for order, operation in _NORMS.items() if order != 0
+    order: Lean(operation, norm_dtype) for order, operation in NORMS.items() if order != 0
 }
-_lean_norms[0.0] = Lean(_NORMS[0.0], lambda _: np.dtype(np.intp), fixed=True)
-_lean_norms[3.0] = Lean(_NORM_P, _norm_dtype, parameter=3.0)
+_lean_norms[0.0] = Lean(NORMS[0.0], lambda _: np.dtype(np.intp), fixed=True)
+_lean_norms[3.0] = Lean(NORM_P, norm_dtype, parameter=3.0)
 
 
 @documented
@@ -552,7 +555,7 @@ def parallel_norm(
             lean = None
         small = None if lean is None else lean(x, workers, method)
         if small is not None:
-            return small if ord != 0 else _norm_dtype(np.asarray(x).dtype).type(small)
+            return small if ord != 0 else norm_dtype(np.asarray(x).dtype).type(small)
     options = check_options(workers, method, executor, progress)
     array = as_array(x)[0]
     ndim = array.ndim
@@ -565,12 +568,7 @@ def parallel_norm(
     if ord is None or (isinstance(ord, str) and ord == "fro" and (ndim == 2 or matrix)):
         order = 2.0
     else:
-        try:
-            order = float(ord)
-        except (TypeError, ValueError):
-            raise ValueError(f"ord must be a number or None for vectors, got {ord!r}") from None
-        if math.isnan(order):
-            raise ValueError(f"ord must be a number, got {ord!r}")
+        order = norm_order(ord)
         if matrix or (axis is None and ndim > 1):
             raise ValueError(
                 f"axis must be one axis for ord={ord!r}, as norms of matrices are not offered, "
@@ -580,11 +578,22 @@ def parallel_norm(
         order = 1.0  # 0 too, where max_abs has nothing to take
     if order == 0:
         counts = reduce(
-            _NORMS[0.0], x, axis, lambda _: np.dtype(np.intp), None, keepdims, NO_VALUE, True,
+            NORMS[0.0], x, axis, lambda _: np.dtype(np.intp), None, keepdims, NO_VALUE, True,
             options,
         )  # fmt: skip
-        return counts.astype(_norm_dtype(array.dtype))
-    operation = _NORMS.get(order, _NORM_P)
+        return counts.astype(norm_dtype(array.dtype))
+    operation = NORMS.get(order, NORM_P)
     return reduce(
-        operation, x, axis, _norm_dtype, None, keepdims, NO_VALUE, True, options, parameter=order
+        operation, x, axis, norm_dtype, None, keepdims, NO_VALUE, True, options, parameter=order
     )
+
+
+def norm_order(ord: Any) -> float:
+    """Return the order of a norm of vectors as a number."""
+    try:
+        order = float(ord)
+    except (TypeError, ValueError):
+        raise ValueError(f"ord must be a number or None for vectors, got {ord!r}") from None
+    if math.isnan(order):
+        raise ValueError(f"ord must be a number, got {ord!r}")
+    return order

@@ -19,6 +19,7 @@ from parsum.api.arguments import (
     as_array,
     check_axis,
     check_dtype,
+    check_in_memory,
     check_options,
     check_out_type,
     wanted_dtype,
@@ -154,6 +155,7 @@ def _cumulate(
 ) -> Any:
     """Scan an array and return what the public function is to return."""
     array, mask = as_array(a)
+    check_in_memory(array, "a")
     check_dtype(array.dtype, "a", kinds)
     check_out_type(out)
     result_dtype = _result_dtype(array.dtype, dtype, out, kinds)
@@ -177,7 +179,7 @@ def _cumulate(
         job = scan(operation, options.method, array, number, result, workers, mask)
         flags = engine.run_job(job, workers, options.executor, options.progress)
         if flags:
-            report(name, flags, result_dtype)
+            report(f"parallel_{name}", flags, result_dtype)
     if out is not None:
         if not direct:
             np.copyto(out, result, casting="unsafe")

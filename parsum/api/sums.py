@@ -27,8 +27,8 @@ from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
 
 _KINDS = "biufcm"
-_SUM = Operation("sum", "sum", _KINDS, by_parts=True, converts=True, ufunc="add", casting="unsafe")
-_NANSUM = Operation(
+SUM = Operation("sum", "sum", _KINDS, by_parts=True, converts=True, ufunc="add", casting="unsafe")
+NANSUM = Operation(
     "nansum", "sum", _KINDS, by_parts=True, converts=True, ufunc="add", casting="unsafe"
 )
 _INT64 = np.dtype(np.int64)
@@ -46,9 +46,9 @@ def sum_dtype(dtype: DType) -> DType:
 
 
 #: By kernels that leave NaN out themselves, without a look for it first.
-_NANSUM_OF_FLOATS = replace(_NANSUM, row="nansum")
-_lean_sum = Lean(_SUM, sum_dtype)
-_lean_nansum = Lean(_NANSUM, sum_dtype, not_nan=True)
+NANSUM_OF_FLOATS = replace(NANSUM, row="nansum")
+_lean_sum = Lean(SUM, sum_dtype)
+_lean_nansum = Lean(NANSUM, sum_dtype, not_nan=True)
 
 
 def sum_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
@@ -185,7 +185,7 @@ def parallel_sum(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    return reduce(_SUM, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options)
+    return reduce(SUM, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options)
 
 
 @documented
@@ -245,7 +245,7 @@ def parallel_nansum(
     given, rule = as_array(a)[0].dtype, sum_rule(dtype, out)
     by_kernels = given.char in "efd" and options.method == "exact" and rule(given).kind in "fc"
     return reduce(
-        _NANSUM_OF_FLOATS if by_kernels else _NANSUM,
+        NANSUM_OF_FLOATS if by_kernels else NANSUM,
         a, axis, rule, out, keepdims, initial, where, options,
         skip_nan=given.kind in "fc" and not by_kernels,
     )  # fmt: skip
