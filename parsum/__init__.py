@@ -27,6 +27,7 @@ from parsum.api import (
     parallel_nanvar,
     parallel_norm,
     parallel_prod,
+    parallel_reduce,
     parallel_std,
     parallel_sum,
     parallel_var,
@@ -34,14 +35,21 @@ from parsum.api import (
     parallel_vecdot,
     parallel_weighted_mean,
 )
+from parsum.compiler import CompileError, cache_folder
+from parsum.custom import Reduction
 from parsum.engine import get_workers, limit_workers, set_workers
+from parsum.fused import Fused
 from parsum.reduction import cpu_level, cpu_levels
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompileError",
     "Description",
+    "Fused",
     "MinMax",
+    "Reduction",
+    "cache_folder",
     "cpu_level",
     "cpu_levels",
     "get_workers",
@@ -70,6 +78,7 @@ __all__ = [
     "parallel_nanvar",
     "parallel_norm",
     "parallel_prod",
+    "parallel_reduce",
     "parallel_std",
     "parallel_sum",
     "parallel_var",

@@ -33,6 +33,7 @@ from parsum.api.products import (
 )
 from parsum.api.scans import parallel_cumprod, parallel_cumsum
 from parsum.api.sums import parallel_nansum, parallel_sum
+from parsum.api.toolkit import parallel_reduce
 
 __all__ = [
     "Description",
@@ -61,6 +62,7 @@ __all__ = [
     "parallel_nanvar",
     "parallel_norm",
     "parallel_prod",
+    "parallel_reduce",
     "parallel_std",
     "parallel_sum",
     "parallel_var",
