@@ -1,5 +1,6 @@
 """Parallel reductions of NumPy arrays: exact, reproducible, free of the GIL, at memory speed."""
 
+from parsum.accumulator import Accumulator
 from parsum.api import (
     Description,
     MinMax,
@@ -44,6 +45,7 @@ from parsum.reduction import cpu_level, cpu_levels
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accumulator",
     "CompileError",
     "Description",
     "Fused",

@@ -1,0 +1,408 @@
+"""States that are filled piece by piece: those of exact reductions, and those in fixed trees.
+
+Both have the same methods. What changes them gives a new one instead, so that whoever is
+interrupted still has the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from parsum import engine
+from parsum.api.arguments import Array, DType, Options
+from parsum.api.call import SMALL_BYTES, view_of
+from parsum.fused import Fused
+from parsum.reduction import LEAF, NULL, Row, StateArray, buffer_of, type_of
+
+#: Bytes of the pieces in which chunks that are not contiguous are copied for a fixed tree.
+_PIECE = 1 << 22
+
+#: Most numbers that a damaged file may make a tree count with.
+_MOST_LEVELS = 60
+
+
+class Chunk(NamedTuple):
+    """Arrays of one shape, the axes to reduce, and which elements to take."""
+
+    arrays: tuple[Array, ...]
+    axes: tuple[int, ...]
+    where: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all states of an accumulator have in common."""
+
+    row: Row
+    parameter: float
+    shape: tuple[int, ...]  # of the outputs
+    dtypes: tuple[DType, ...]  # of the elements
+    numbered: bool
+    skip_nan: bool
+    in_order: bool
+    #: How many results there are.
+    outputs: int = field(init=False)
+    #: Whether a single C call takes contiguous elements in.
+    as_they_are: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", count_of(self.shape))
+        as_they_are = (
+            self.outputs == 1
+            and not self.skip_nan
+            and all(type_of(dtype) == self.row.element for dtype in self.dtypes)
+        )
+        object.__setattr__(self, "as_they_are", as_they_are)
+
+
+class States:
+    """One state for each output: for reductions to which the order of elements is nothing."""
+
+    __slots__ = ("kind", "states")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.states = StateArray(kind.row, kind.outputs, kind.parameter)
+
+    def take(self, chunk: Chunk, first: int, options: Options) -> int:
+        """Take in a chunk whose elements are numbered from ``first`` on; return flags."""
+        a, *others = chunk.arrays
+        kind = self.kind
+        records: Array = self.states.rows.reshape(*kind.shape, kind.row.state_size)
+        view = view_of(
+            a, chunk.axes, records, type_of(a.dtype), 0, where=chunk.where,
+            numbered=kind.numbered, in_order=kind.in_order, other=others[0] if others else None,
+        )  # fmt: skip
+        view.first += first if kind.numbered else 0
+        view.skip_nan = kind.skip_nan
+        view.parameter = kind.parameter
+        view.into_states = True
+        nbytes = sum(array.nbytes for array in chunk.arrays)
+        return engine.run(
+            kind.row, view, nbytes, (chunk, self.states), options.workers, options.executor,
+            options.progress,
+        )  # fmt: skip
+
+    def take_buffer(self, a: Array, b: Array | None) -> bool:
+        """Take in contiguous arrays of the kernels' dtype by one C call; False if it cannot be."""
+        try:
+            data = buffer_of(a)
+            if b is None:
+                self.states.accumulate(data, a.size, a.itemsize)
+            else:
+                self.states.accumulate_pairs(data, buffer_of(b), a.size, a.itemsize)
+        except (ValueError, BufferError):
+            return False
+        return True
+
+    def with_chunk(self, chunk: Chunk, first: int, options: Options) -> tuple[States, int]:
+        """Return new states with a chunk that comes after, and flags; these stay as they are."""
+        new = States(self.kind)
+        flags = new.take(chunk, first, options)
+        return self._before(new, flags)
+
+    def count_on(self, number: int) -> None:
+        """Tell the states the number of the element that comes next, for ``take_buffer``."""
+        if self.kind.numbered:
+            self.states.place(number)
+
+    def with_other(self, other: States, first: int) -> tuple[States, int]:
+        """Return new states with those of elements that come after, numbered from ``first`` on."""
+        new = other.copy()
+        if self.kind.numbered:
+            new.states.shift(first)
+        return self._before(new, 0)
+
+    def _before(self, later: States, flags: int) -> tuple[States, int]:
+        if self.kind.in_order:
+            new = self.copy()
+            return new, flags | new.states.combine(later.states)
+        return later, flags | later.states.combine(self.states)
+
+    def copy(self) -> States:
+        """Return equal states."""
+        copy = States(self.kind)
+        copy.states.copy_from(self.states)
+        return copy
+
+    def values(self, type_: int, results: Array) -> int:
+        """Write the results of all outputs; return flags."""
+        return self.states.finish(type_, results)
+
+    def dump(self) -> list[bytes]:
+        """Return what ``load`` makes an equal store of."""
+        return [self.states.dump(self.kind.parameter)]
+
+    def load(self, data: list[bytes]) -> bool:
+        """Become what ``dump`` gave; False if the bytes are none."""
+        return len(data) == 1 and self.states.load(data[0])
+
+
+class Tree:
+    """Leaves of LEAF elements and their tree, for reductions whose order of combination shows.
+
+    It is the tree of the walker: complete subtrees stand on a stack, each less high than the one
+    before, and equal ones are joined at once. Elements that do not yet make a leaf wait as they
+    are. A merge is no part of that tree: what was there is joined and stands before all that comes.
+    No state is changed once it is on the stack.
+    """
+
+    __slots__ = ("before", "begin", "kind", "leaves", "stack", "waiting", "waiting_where")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.begin = 0  # the number of the first leaf's first element
+        self.leaves = 0
+        self.stack: list[tuple[int, States]] = []
+        self.waiting: tuple[Array, ...] = ()
+        self.waiting_where: Array | None = None
+        self.before: States | None = None
+
+    def copy(self) -> Tree:
+        """Return an equal tree."""
+        copy = Tree(self.kind)
+        copy.begin, copy.leaves = self.begin, self.leaves
+        copy.stack = self.stack.copy()
+        copy.waiting, copy.waiting_where = self.waiting, self.waiting_where
+        copy.before = self.before
+        return copy
+
+    def with_chunk(self, chunk: Chunk, first: int, options: Options) -> tuple[Tree, int]:
+        """Return a new tree with a chunk that comes after, and flags; this one stays as it is."""
+        new = self.copy()
+        flags = 0
+        for arrays, where in _pieces(chunk):
+            flags |= new._append(arrays, where, options)
+        return new, flags
+
+    def _append(self, arrays: tuple[Array, ...], where: Array | None, options: Options) -> int:
+        """Take in elements along the first axis of arrays."""
+        flags = 0
+        n = len(arrays[0])
+        begin = 0
+        missing = LEAF - len(self.waiting[0]) if self.waiting else 0
+        if missing:
+            begin = min(missing, n)
+            self._wait(arrays, where, 0, begin)
+            if begin < missing:
+                return flags
+            flags |= self._push(self.waiting, self.waiting_where, 0, options)
+            self.waiting, self.waiting_where = (), None
+        while n - begin >= LEAF:
+            # The largest complete subtree that begins here and that there are elements for.
+            level = ((n - begin) // LEAF).bit_length() - 1
+            if self.leaves:
+                level = min(level, (self.leaves & -self.leaves).bit_length() - 1)
+            end = begin + (LEAF << level)
+            part = tuple(array[begin:end] for array in arrays)
+            flags |= self._push(part, None if where is None else where[begin:end], level, options)
+            begin = end
+        if begin < n:
+            self._wait(arrays, where, begin, n)
+        return flags
+
+    def _wait(self, arrays: tuple[Array, ...], where: Array | None, begin: int, end: int) -> None:
+        parts = tuple(array[begin:end] for array in arrays)
+        before = len(self.waiting[0]) if self.waiting else 0
+        if where is not None or self.waiting_where is not None:
+            new = np.ones(parts[0].shape, bool) if where is None else where[begin:end]
+            old = self.waiting_where
+            if old is None:
+                old = np.ones((before, *parts[0].shape[1:]), bool)
+            self.waiting_where = np.concatenate([old, new])
+        # Of the dtype that all have, whatever the byte order of a chunk.
+        parts = tuple(
+            np.array(part, dtype, order="C")
+            for part, dtype in zip(parts, self.kind.dtypes, strict=True)
+        )
+        if before:
+            pairs = zip(self.waiting, parts, strict=True)
+            parts = tuple(np.concatenate(pair) for pair in pairs)
+        self.waiting = parts
+
+    def _state_of(
+        self, arrays: tuple[Array, ...], where: Array | None, options: Options
+    ) -> tuple[States, int]:
+        """Return the state of the elements that come next."""
+        states = States(self.kind)
+        a, b = arrays[0], arrays[1] if len(arrays) > 1 else None
+        row = self.kind.row
+        if (
+            where is None
+            and row.on_stack
+            and self.kind.as_they_are
+            and not self.kind.numbered
+            and a.nbytes <= SMALL_BYTES
+            and all(k.dtype.isnative and k.flags.aligned for k in arrays)
+        ):
+            try:
+                data, other = buffer_of(a), NULL if b is None else buffer_of(b)
+                return states, states.states.become(self.kind.parameter, data, other, a.size)
+            except (ValueError, BufferError):
+                pass  # not contiguous
+        first = self.begin + self.leaves * LEAF
+        return states, states.take(Chunk(arrays, (0,), where), first, options)
+
+    def _push(
+        self, arrays: tuple[Array, ...], where: Array | None, level: int, options: Options
+    ) -> int:
+        states, flags = self._state_of(arrays, where, options)
+        self.leaves += 1 << level
+        while self.stack and self.stack[-1][0] == level:
+            left = self.stack.pop()[1].copy()
+            flags |= left.states.combine(states.states)
+            states = left
+            level += 1
+        self.stack.append((level, states))
+        return flags
+
+    def _joined(self) -> tuple[States, int]:
+        """Return the state of all elements; nothing changes."""
+        whole, flags = None, 0
+        if self.waiting:
+            options = Options(1, "exact", None, None)
+            whole, flags = self._state_of(self.waiting, self.waiting_where, options)
+        rest = [states for _, states in self.stack]
+        if self.before is not None:
+            rest.insert(0, self.before)
+        for states in reversed(rest):
+            if whole is None:
+                whole = states.copy()
+            else:
+                left = states.copy()
+                flags |= left.states.combine(whole.states)
+                whole = left
+        return States(self.kind) if whole is None else whole, flags
+
+    def with_other(self, other: Tree, first: int) -> tuple[Tree, int]:
+        """Return a new tree with another, whose elements come after, and flags."""
+        if not (other.stack or other.waiting or other.before):
+            return self.copy(), 0
+        if not (self.stack or self.waiting or self.before):
+            return other.copy(), 0
+        new = Tree(self.kind)
+        whole, flags = self._joined()
+        later, more = other._joined()
+        later.states.shift(first)
+        new.before = whole
+        held = len(other.waiting[0]) if other.waiting else 0
+        new.begin = first + other.begin + other.leaves * LEAF + held
+        return new, flags | more | whole.states.combine(later.states)
+
+    def count_on(self, number: int) -> None:
+        """Do nothing: a tree counts by itself."""
+
+    def values(self, type_: int, results: Array) -> int:
+        """Write the results of all outputs; return flags."""
+        whole, flags = self._joined()
+        return flags | whole.values(type_, results)
+
+    def dump(self) -> list[bytes]:
+        """Return what ``load`` makes an equal tree of."""
+        levels = np.array([self.begin, *(level for level, _ in self.stack)], "<i8").tobytes()
+        where = b"" if self.waiting_where is None else self.waiting_where.tobytes()
+        before = b"" if self.before is None else self.before.dump()[0]
+        arrays = [array.tobytes() for array in self.waiting]
+        return [
+            levels, before, where, len(arrays).to_bytes(1, "little"), *arrays,
+            *(states.dump()[0] for _, states in self.stack),
+        ]  # fmt: skip
+
+    def load(self, data: list[bytes]) -> bool:
+        """Become what ``dump`` gave; False if the bytes are none."""
+        dtypes = self.kind.dtypes
+        if (
+            len(data) < 4
+            or len(data[0]) % 8
+            or not data[0]
+            or data[3] not in (b"\0", bytes([len(dtypes)]))
+        ):
+            return False
+        begin, *levels = (int(number) for number in np.frombuffer(data[0], "<i8"))
+        arrays = data[4 : 4 + data[3][0]]
+        states = data[4 + data[3][0] :]
+        ordered = all(a > b for a, b in pairwise(levels))
+        if len(states) != len(levels) or not ordered:
+            return False
+        if levels and not 0 <= min(levels) <= max(levels) <= _MOST_LEVELS:
+            return False
+        if not 0 <= begin < 1 << 62:
+            return False
+        self.begin = begin
+        self.leaves = sum(1 << level for level in levels)
+        for level, state in zip(levels, states, strict=True):
+            self.stack.append((level, States(self.kind)))
+            if not self.stack[-1][1].load([state]):
+                return False
+        if data[1]:
+            self.before = States(self.kind)
+            if not self.before.load([data[1]]):
+                return False
+        if arrays:
+            return self._load_waiting(arrays, data[2])
+        return not data[2]
+
+    def _load_waiting(self, arrays: list[bytes], where: bytes) -> bool:
+        waiting: list[Array] = []
+        for text, dtype in zip(arrays, self.kind.dtypes, strict=True):
+            row = self.kind.outputs * dtype.itemsize
+            if not row or len(text) % row or not 0 < len(text) // row < LEAF:
+                return False
+            array: Array = np.frombuffer(text, dtype).reshape(-1, *self.kind.shape).copy()
+            if waiting and len(array) != len(waiting[0]):
+                return False
+            waiting.append(array)
+        self.waiting = tuple(waiting)
+        if where:
+            if len(where) != waiting[0].size or max(where) > 1:
+                return False
+            self.waiting_where = np.frombuffer(where, bool).reshape(waiting[0].shape).copy()
+        return True
+
+
+def _pieces(chunk: Chunk) -> Iterator[tuple[tuple[Array, ...], Array | None]]:
+    """Give a chunk with its reduced axes joined as the first axis, in C order, piece by piece."""
+    if chunk.where is None and all(
+        type(array) is np.ndarray and array.ndim == 1 for array in chunk.arrays
+    ):
+        yield chunk.arrays, None
+        return
+    arrays: list[Array] = [*chunk.arrays, *(() if chunk.where is None else (chunk.where,))]
+    for array in arrays:
+        if isinstance(array, Fused):
+            raise TypeError(
+                "chunks must be arrays where the order of combination shows in the result, got "
+                f"{array!r}"
+            )
+    ndim, axes = arrays[0].ndim, chunk.axes
+    kept = [k for k in range(ndim) if k not in axes]
+    arrays = [array.transpose((*axes, *kept)) for array in arrays]
+    count = len(axes)
+    if count == 0:
+        arrays = [array[None] for array in arrays]
+        count = 1
+    shape = arrays[0].shape
+    last = tuple(shape[count:])
+    whole = all(array.flags.c_contiguous for array in arrays)
+    length = len(arrays[0])
+    size = max(1, arrays[0].nbytes // max(length, 1))
+    step = length if whole or count == 1 else max(1, _PIECE // size)
+    for begin in range(0, length, max(step, 1)):
+        parts = tuple(array[begin : begin + step].reshape(-1, *last) for array in arrays)
+        if chunk.where is None:
+            yield parts, None
+        else:
+            yield parts[:-1], parts[-1]
+
+
+def count_of(shape: tuple[int, ...]) -> int:
+    """Return how many elements an array of that shape has."""
+    count = 1
+    for length in shape:
+        count *= length
+    return count
