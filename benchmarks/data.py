@@ -71,6 +71,22 @@ def two_vectors(dtype: str, nbytes: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
+def two_arrays(dtype: str, nbytes: int) -> np.ndarray:
+    """Two vectors as arrays of their own lie: not at a distance of 2**28 bytes to the byte.
+
+    At that distance memory here gives whoever reads both at once 2.5 times less.
+    """
+    flat = normal(dtype, nbytes)
+    n = flat.size // 2
+    room: np.ndarray = np.empty(2 * n + 8200, dtype)
+    pair = np.lib.stride_tricks.as_strided(
+        room, (2, n), ((n + 8200) * flat.itemsize, flat.itemsize)
+    )
+    pair[...] = flat[: 2 * n].reshape(2, n)
+    return pair
+
+
+@lru_cache(maxsize=1)
 def with_weights(dtype: str, nbytes: int) -> np.ndarray:
     """A vector of normal numbers, and one of positive weights."""
     a = two_vectors(dtype, nbytes).copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import family
 import harness
 import program
+import toolkit
 
 
 def check_figures(content, output, reference):
@@ -50,7 +52,7 @@ def test_sum_prints_a_table_and_writes_json(tmp_path):
         assert content["peaks"]["control: a copy of the array"] > 0.9 * 2**24
 
 
-@pytest.mark.parametrize("name", ["sum", "family"])
+@pytest.mark.parametrize("name", ["sum", "family", "toolkit"])
 def test_a_pattern_that_matches_nothing_is_refused(name):
     assert "--only" in script(f"benchmarks/{name}.py", "--only", "nothing", status=2).stderr
 
@@ -109,6 +111,39 @@ def test_contestants_of_the_family_compute_the_same():
                 assert np.allclose(got, wanted, rtol, 1e-9, equal_nan=True), (row.name, name)
                 seen.add(row.group)
     assert seen == set(family.GROUPS) - {"describe"}
+
+
+# ---- toolkit.py ----
+
+
+def test_toolkit_prints_a_table_and_writes_json(tmp_path):
+    path = tmp_path / "figures.json"
+    names = [
+        "own/max float32, 2 workers",
+        "expression/sum abs(x - y)**2, 1 worker",
+        "several/mean, var (N, 4096) axis=1",
+        "accumulator/sum, fast float64, 1 MB chunks",
+    ]
+    pattern = "^(" + "|".join(map(re.escape, names)) + ")$"
+    done = script("benchmarks/toolkit.py", "--quick", "--only", pattern, "--json", path)
+    content = json.loads(path.read_text())
+    assert [f"{row['group']}/{row['row']}" for row in content["rows"]] == names
+    assert set(toolkit.GROUPS) == {row["group"] for row in content["rows"]}
+    check_figures(content, done.stdout, ("np.", "one "))
+
+
+def test_contestants_of_the_toolkit_compute_the_same():
+    for row in [row for make in toolkit.MAKERS for row in make(2**20)]:
+        if row.name.startswith(("count", "describe")):
+            continue  # of positives, and of all that are not zero; a Description has fields
+        a = row.data()
+        results = [
+            np.hstack([np.ravel(part) for part in np.atleast_1d(values(call(a, **row.options)()))])
+            for name, call in row.contestants.items()
+            if not name.startswith("read")
+        ]
+        for result in results[1:]:
+            assert np.allclose(result, results[0], 1e-4), row.name
 
 
 # ---- what they share ----
