@@ -370,7 +370,10 @@ class Accumulator:
         if not isinstance(other, Accumulator):
             raise TypeError(f"other must be an Accumulator, got {type(other).__name__}")
         with other._lock:
-            theirs, dtypes, groups, shape = other._now, other._dtypes, other._groups, other._shape
+            dtypes, groups, shape = other._dtypes, other._groups, other._shape
+            # Small updates change states in place.
+            copies = tuple(store.copy() for store in other._now.stores)
+            theirs = other._now._replace(stores=copies)
         with self._lock:
             self._check_alike(other, dtypes, shape)
             if not self._dtypes:

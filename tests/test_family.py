@@ -139,7 +139,8 @@ def run_both(draw, function, array, kwargs):
             expected = outcome(function.numpys, array, **theirs)
             note += f" out {out.dtype}"
             by_out = "initial" in function.keywords or (
-                function.name.removeprefix("nan") in ("mean", "var", "std") and dtype.kind == "f"
+                function.name.removeprefix("nan") in ("mean", "var", "std")
+                and (dtype.kind == "f" or dtype.kind == out.dtype.kind == "c")
             )
             if "dtype" not in kwargs and by_out:
                 dtype = out.dtype

@@ -39,7 +39,7 @@ def _whole(values, result):
     out = np.zeros((), result)
     pointer = ffi.cast("void *", out.__array_interface__["data"][0])
     data = ffi.cast("void *", values.__array_interface__["data"][0])
-    row = _reduction(values.dtype, result).row
+    row = _reduction(values.dtype, result).pointer
     flags = lib.parsum_reduce(row, 0, data, values.size, type_of(out.dtype), pointer)
     return out[()], flags
 
