@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from children import output
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from layouts import lay_out
 from oracle import bits, exact_sum
@@ -150,6 +150,7 @@ def test_two_arrays(data):
 def test_any_workers_in_any_schedule(data):
     name = data.draw(st.sampled_from(sorted(FUNCTIONS)), "name")
     dtype = data.draw(st.sampled_from(["?", "i4", "e", "f", "d", "D"]), "dtype")
+    assume((name, dtype) != ("describe", "D"))  # which takes no complex numbers
     method = data.draw(st.sampled_from(["exact", "fast"]), "method")
     shape = data.draw(st.sampled_from([(20_000,), (5000, 3), (3, 5000), (70, 9, 40)]), "shape")
     axis = data.draw(st.sampled_from([None, *range(len(shape))]), "axis")
