@@ -141,6 +141,8 @@ int parsum_can_convert(int from, int to)
 {
     const int floating = from >= PARSUM_FLOAT16 && from <= PARSUM_LONGDOUBLE;
     const int real = from <= PARSUM_LONGDOUBLE;
+    if (from <= PARSUM_UINT64 && to >= PARSUM_INT8 && to <= PARSUM_UINT32)
+        return 1;
     if (to == PARSUM_BOOL || to >= PARSUM_COMPLEX64)
         return from != PARSUM_TIME || to == PARSUM_BOOL;
     if (to == PARSUM_INT64 || to == PARSUM_UINT64)
@@ -220,6 +222,15 @@ static void write_real(int to, long double v, char *out)
     }
 }
 
+/* The low bytes of an integer. */
+static void write_narrow(size_t size, uint64_t v, char *out)
+{
+    const uint8_t byte = (uint8_t)v;
+    const uint16_t half = (uint16_t)v;
+    const uint32_t word = (uint32_t)v;
+    memcpy(out, size == 1 ? (const void *)&byte : size == 2 ? (const void *)&half : &word, size);
+}
+
 static void convert_real(int from, int to, const char *p, char *out)
 {
     const int is_float = from >= PARSUM_FLOAT16 && from <= PARSUM_LONGDOUBLE;
@@ -228,6 +239,8 @@ static void convert_real(int from, int to, const char *p, char *out)
                            : to == PARSUM_INT64 ? (uint64_t)truncate_i64(floating(from, p))
                                                 : truncate_u64(floating(from, p));
         memcpy(out, &v, sizeof v);
+    } else if (to <= PARSUM_UINT32) {
+        write_narrow(parsum_type_size[to], (uint64_t)integral(from, p), out);
     } else if (is_float) {
         write_real(to, floating(from, p), out);
     } else if (from == PARSUM_UINT64) {
