@@ -501,7 +501,7 @@ class Accumulator:
                 "identity"
             )
         if flags:
-            tell(part.operation, flags, part.result, now.masked, 4)
+            tell(part.operation, flags, part.result, now.masked)
         if not now.masked:
             return part.built(values)
         if nothing is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -313,15 +315,29 @@ def _axis_row(
     return None if reduction is None else (reduction, type_of(to), width)
 
 
-def tell(operation: Operation, flags: int, dtype: DType, masked: bool, stacklevel: int = 4) -> None:
+def tell(operation: Operation, flags: int, dtype: DType, masked: bool) -> None:
     """Raise or warn of what a reduction's flags say, for the caller of the public function."""
     if flags & EMPTY and (masked or operation.nan):
         flags &= ~(INVALID | DIVIDE)  # what is masked, or warned of below
-    report(operation.public or f"parallel_{operation.name}", flags, dtype, stacklevel + 1)
+    report(operation.public or f"parallel_{operation.name}", flags, dtype)
     if flags & EMPTY and not masked:
         if operation.empty_error:
             raise ValueError(operation.empty)
-        warnings.warn(operation.empty, RuntimeWarning, stacklevel=stacklevel)
+        warnings.warn(operation.empty, RuntimeWarning, stacklevel=outside())
+
+
+def outside() -> int:
+    """Return the ``stacklevel`` of the first frame outside of the package, for whoever calls this.
+
+    Public functions call each other, parallel_reduce those of the family: that frame may be at any
+    depth.
+    """
+    level = 1
+    frame: FrameType | None = sys._getframe(level)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("parsum."):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def drop_axes(array: Array, axes: tuple[int, ...]) -> Array:
@@ -381,7 +397,7 @@ class _Run:
             warnings.warn(
                 "Casting complex values to real discards the imaginary part",
                 ComplexWarning,
-                stacklevel=4,
+                stacklevel=outside(),
             )
             if fused:
                 raise TypeError(f"dtype must be complex for {array!r}, got {result.dtype}")
@@ -621,7 +637,7 @@ _ERRORS = {
 }
 
 
-def report(name: str, flags: int, dtype: DType, stacklevel: int = 4) -> int:
+def report(name: str, flags: int, dtype: DType) -> int:
     """Do what np.errstate asks for, in the caller's thread, as NumPy does; return the flags."""
     if not flags & (OVERFLOW | INVALID | DIVIDE):
         return flags
@@ -634,7 +650,7 @@ def report(name: str, flags: int, dtype: DType, stacklevel: int = 4) -> int:
         if dtype.kind in "biu":
             message += f": the result does not fit {dtype} and wrapped around"
         if action == "warn":
-            warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
+            warnings.warn(message, RuntimeWarning, stacklevel=outside())
         elif action == "raise":
             raise FloatingPointError(message)
         elif action == "print":

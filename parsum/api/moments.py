@@ -26,7 +26,7 @@ from parsum.api.arguments import (
     check_where,
     wanted_dtype,
 )
-from parsum.api.call import Operation, native, part_of, reduce
+from parsum.api.call import Operation, native, outside, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
 from parsum.api.sums import parallel_sum
@@ -132,7 +132,7 @@ def _whole_mean(
     if taken is not None:
         count = np.sum(taken, axes, keepdims=keepdims)
     if mask is None and np.size(total) and not np.all(count):
-        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=3)
+        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=outside())
     mean: Any = total / count  # of masked arrays, division is theirs
     with np.errstate(invalid="ignore"):  # NaN, which is told already
         if out is not None:

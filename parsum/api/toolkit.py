@@ -131,9 +131,7 @@ def parallel_reduce(
         for argument in arguments:
             raise TypeError(f"{argument} must be an argument of {reduction!r}, which has no such")
         options = check_options(workers, method, executor, progress)
-        return reduce_custom(
-            elements, reduction, axis, out, keepdims, where, options, parameter, stacklevel=3
-        )
+        return reduce_custom(elements, reduction, axis, out, keepdims, where, options, parameter)
     name = check_name(reduction, "reduction", two=True)
     if parameter != 0.0:
         raise TypeError(f"parameter must be left to reductions of one's own, got {parameter!r}")
@@ -199,7 +197,6 @@ def reduce_custom(
     where: Any,
     options: Options,
     parameter: float,
-    stacklevel: int,
 ) -> Any:
     """Reduce an array by a reduction of one's own and return what the public function is to."""
     array, mask = as_array(a)
@@ -228,7 +225,7 @@ def reduce_custom(
         )
     result = as_results(records, to)
     if flags:
-        tell(custom_operation(reduction), flags, to, mask is not None, stacklevel)
+        tell(custom_operation(reduction), flags, to, mask is not None)
     shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape)) if keepdims else kept
     result = result.reshape(shape + result.shape[len(kept) :])
     return _given(a, result, mask, axes, keepdims, out, reduction.name)
@@ -337,7 +334,7 @@ def _alone(part: Part, a: Any, axis: Any, keepdims: Any, where: Any, options: Op
     """Return the result of one of several reductions by a pass of its own."""
     if isinstance(part.reduction, Reduction):
         return reduce_custom(
-            a, part.reduction, axis, None, keepdims, where, options, part.parameter, stacklevel=5
+            a, part.reduction, axis, None, keepdims, where, options, part.parameter
         )
     arguments = {**part.arguments, **options._asdict()}
     if keepdims is not False:
@@ -394,7 +391,7 @@ def _at_once(
     results = []
     for part, result, own in group.split(records, flags, kept):
         if own:
-            tell(part.operation, own, part.result, mask is not None, 5)
+            tell(part.operation, own, part.result, mask is not None)
         result = result.reshape(shape + result.shape[len(kept) :])
         if masked:
             result = masked_result(a, mask, axes, keepdims, result, None)
