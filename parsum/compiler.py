@@ -164,7 +164,10 @@ def _with_lines(message: str, texts: Mapping[str, str]) -> str:
 def _compiler() -> list[str]:
     given = os.environ.get("CC", "").strip()
     if given:
-        command = shlex.split(given)
+        try:
+            command = shlex.split(given)
+        except ValueError as error:
+            raise CompileError(f"CC must name a C compiler, got {given!r}: {error}") from None
         if shutil.which(command[0]) is None:
             raise CompileError(f"CC must name a C compiler, got {given!r}, which was not found")
         return command
