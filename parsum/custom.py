@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -55,6 +56,8 @@ _C_TYPES: dict[DType, str] = {
 _LANES = 32
 #: States of more bytes have a single lane.
 _LANE_STATE = 64
+
+_LAST_ADDRESS = 2 * sys.maxsize + 1
 
 #: The base of all types of ctypes function pointers.
 _C_FUNCTION: type = ctypes.CFUNCTYPE(None).__bases__[0]
@@ -684,7 +687,7 @@ def _address(function: Any, name: str) -> int:
             f"{name} must be an address, a numba.cfunc, or a ctypes or cffi function pointer, got "
             f"{function!r}"
         )
-    if not place or place < 0:
+    if not place or not 0 < place <= _LAST_ADDRESS:
         raise ValueError(f"{name} must be the address of a function, got {place!r}")
     return int(place)
 
