@@ -48,7 +48,7 @@ _AVX512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vect
 LEVEL_FLAGS = {"avx2": _AVX2, "avx512": [*_AVX2, *_AVX512]}
 
 #: Part of every key: what is compiled from equal text before and after a change of it may differ.
-FORMAT = 1
+FORMAT = 2
 
 _lock = threading.Lock()
 _loaded: dict[str, tuple[object, FFI]] = {}
@@ -95,11 +95,11 @@ def load(
 def _library(ffi: FFI, key: str, source: str, command: list[str], what: str) -> object:
     folder = cache_folder()
     path = folder / f"{key}.so"
-    if path.exists():
+    if _is_whole(path):
         try:
             return ffi.dlopen(str(path))
         except OSError:
-            pass  # damaged: made anew
+            pass  # of another machine: made anew
     _make(source, path, command)
     try:
         return ffi.dlopen(str(path))
@@ -109,7 +109,27 @@ def _library(ffi: FFI, key: str, source: str, command: list[str], what: str) -> 
             raise CompileError(f"{what} was compiled but cannot be loaded: {error}") from error
     # A directory from which nothing may be run (mounted noexec).
     _make(source, private / path.name, command)
-    return ffi.dlopen(str(private / path.name))
+    try:
+        return ffi.dlopen(str(private / path.name))
+    except OSError as error:
+        raise CompileError(f"{what} was compiled but cannot be loaded: {error}") from error
+
+
+def _digest(path: Path, contents: bytes) -> bytes:
+    return hashlib.sha256(path.stem.encode() + contents).digest()
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a library is what was put there: one that is cut off may load, and then crash.
+
+    A digest stands at its end, where no loader looks.
+    """
+    try:
+        contents = path.read_bytes()
+    except OSError:
+        return False
+    size = hashlib.sha256().digest_size
+    return contents[-size:] == _digest(path, contents[:-size])
 
 
 def _make(source: str, path: Path, command: list[str]) -> None:
@@ -120,6 +140,9 @@ def _make(source: str, path: Path, command: list[str]) -> None:
     made = Path(name)
     try:
         _compile(source, made, command)
+        with made.open("r+b") as file:
+            file.write(_digest(path, file.read()))
+        made.chmod(0o700)  # whatever the umask would let others write to
         made.replace(path)
     except BaseException:
         made.unlink(missing_ok=True)
@@ -168,9 +191,11 @@ def _compiler() -> list[str]:
             command = shlex.split(given)
         except ValueError as error:
             raise CompileError(f"CC must name a C compiler, got {given!r}: {error}") from None
-        if shutil.which(command[0]) is None:
+        place = shutil.which(command[0]) if command else None
+        if place is None:
             raise CompileError(f"CC must name a C compiler, got {given!r}, which was not found")
-        return command
+        # It is called in another directory.
+        return [os.path.abspath(place) if os.sep in command[0] else command[0], *command[1:]]
     for name in ("cc", "gcc", "clang"):
         if shutil.which(name) is not None:
             return [name]
@@ -204,12 +229,12 @@ def cache_folder() -> Path:
     What lies there is loaded into the process: nobody else may be able to write to it.
     """
     given = os.environ.get("PARSUM_CACHE_DIR", "").strip()
-    if given:
-        folder = Path(given)
-    else:
-        home = os.environ.get("XDG_CACHE_HOME", "").strip()
-        folder = (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "parsum"
+    home = os.environ.get("XDG_CACHE_HOME", "").strip()
     try:
+        if given:
+            folder = Path(given).absolute()
+        else:
+            folder = (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "parsum"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
         ours = status.st_uid == os.geteuid()
