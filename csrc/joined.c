@@ -206,6 +206,11 @@ int parsum_join(const parsum_member *members, int count, size_t *offsets, parsum
         }
         settles &= reduction->settled != NULL;
     }
+    if (row->ordered && row->place) {
+        /* Elements with numbers come in runs, which would cut the leaves of the tree. */
+        free(self);
+        return PARSUM_BAD_ARGUMENT;
+    }
     row->operation = "joined";
     row->element = members[0].reduction->element;
     row->results = BIT(PARSUM_UINT8);

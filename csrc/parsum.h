@@ -98,7 +98,8 @@ typedef struct {
     int skip_nan; /* leave out elements that are NaN or NaT */
 } parsum_member;
 
-/* The members' rows must live as long as the product. Results are of type PARSUM_UINT8. */
+/* The members' rows must live as long as the product. Results are of type PARSUM_UINT8. Ordered
+ * reductions do not go with those that need places. */
 int parsum_join(const parsum_member *members, int count, size_t *offsets, parsum_reduction **out);
 /* How many bytes at the start of a state are no part of its value: a product's point at itself. */
 size_t parsum_state_header(const parsum_reduction *reduction);

@@ -104,8 +104,9 @@ def parallel_reduce(
     workers: partial states are combined in a tree that the number of elements alone decides.
 
     Several reductions take one pass where each result is of elements that follow each other in
-    memory, 1024 at least, or of all. nanargmin, nanargmax, reductions of functions in Python and
-    those that are not commutative take a pass of their own.
+    memory, 1024 at least, or of all. Reductions of functions in Python and those that are not
+    commutative take a pass of their own; so do argmin and its like beside reductions whose order
+    of combination shows (prod, ``method="fast"``, those of one's own that are ordered).
 
     Examples
     --------
@@ -315,12 +316,15 @@ def _several(
             )
     array, _ = as_array(a)
     members = [Part(k, array.dtype, options.method, parameter, arguments) for k in reductions]
-    by_dtype: dict[DType, list[int]] = {}
+    passes: dict[tuple[DType, bool], list[int]] = {}
     results: dict[int, Any] = {}
+    ordered = any(part.row is not None and part.joins and part.row.ordered for part in members)
     for number, part in enumerate(members):
         if part.row is not None and part.joins:
-            by_dtype.setdefault(part.kernel, []).append(number)
-    for numbers in by_dtype.values():
+            # Elements with numbers come in runs, which would cut the leaves of a tree.
+            key = (part.kernel, ordered and part.operation.numbered)
+            passes.setdefault(key, []).append(number)
+    for numbers in passes.values():
         found = _at_once(a, [members[k] for k in numbers], axis, keepdims, where, options)
         if found is not None:
             results.update(zip(numbers, found, strict=True))
@@ -366,7 +370,7 @@ def _at_once(
     keepdims = check_keepdims(keepdims)
     if len(axes) < array.ndim and not _in_runs(array, axes):
         return None  # each by itself knows short rows and columns, which several at once do not
-    if group.numbered and axis is not None and len(axes) > 1:
+    if group.numbered and isinstance(axis, tuple):
         return None  # for which there is an error to be raised
     included = check_where(where, array.shape)
     kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
