@@ -320,7 +320,7 @@ def _several(
     results: dict[int, Any] = {}
     ordered = any(part.row is not None and part.joins and part.row.ordered for part in members)
     for number, part in enumerate(members):
-        if part.row is not None and part.joins:
+        if part.row is not None and part.joins and not _has_own_axes(part, array.ndim, axis):
             # Elements with numbers come in runs, which would cut the leaves of a tree.
             key = (part.kernel, ordered and part.operation.numbered)
             passes.setdefault(key, []).append(number)
@@ -348,6 +348,17 @@ def _alone(part: Part, a: Any, axis: Any, keepdims: Any, where: Any, options: Op
     return FUNCTIONS[part.reduction](a, axis=axis, **arguments)
 
 
+def _has_own_axes(part: Part, ndim: int, axis: Any) -> bool:
+    """Tell whether the function of that name has errors of its own for such axes."""
+    if part.operation.numbered:
+        return isinstance(axis, tuple)
+    if part.reduction != "norm" or ndim == 1:
+        return False
+    if part.arguments.get("ord") is not None:
+        return ndim == 0 or axis is None or isinstance(axis, tuple)
+    return isinstance(axis, tuple) and len(axis) > 2
+
+
 #: Elements of a result that follow each other, from which on several reductions take one pass.
 _RUN = 1024
 
@@ -370,8 +381,6 @@ def _at_once(
     keepdims = check_keepdims(keepdims)
     if len(axes) < array.ndim and not _in_runs(array, axes):
         return None  # each by itself knows short rows and columns, which several at once do not
-    if group.numbered and isinstance(axis, tuple):
-        return None  # for which there is an error to be raised
     included = check_where(where, array.shape)
     kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
     empty = any(array.shape[k] == 0 for k in axes)
