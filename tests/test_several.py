@@ -340,6 +340,18 @@ def test_warnings_of_each_member():
     assert_several(whole, ("max", "sum", "prod", "any"))
 
 
+@pytest.mark.parametrize("code", ["e", "d", "F", "D", "g", "G"])
+@pytest.mark.parametrize("method", ["exact", "fast"])
+def test_warnings_are_not_of_the_members_beside(code, method):
+    """Infinity times zero is of the product, comparisons with NaN are of nobody."""
+    for some in ([np.inf, 0.0], [np.nan], [np.inf, -np.inf], [1e300, 1e300, 1e-300], [1e4] * 300):
+        with np.errstate(all="ignore"):
+            a = np.concatenate([np.array(some), np.ones(2000)]).astype(code)
+        for pair in [("sum", "prod"), ("max", "sum"), ("mean", "min", "sum"), ("nansum", "norm"),
+                     ("prod", "mean"), ("var", "sum")]:  # fmt: skip
+            assert_several(a, pair, f"{some[0]} {code}", method=method)
+
+
 @pytest.mark.parametrize(
     ("a", "kind", "member", "text"),
     [

@@ -93,6 +93,8 @@ class Part:
         self.row = find(self.operation.row, method, type_of(self.kernel), type_of(self.result))
         if self.row is None:
             raise TypeError(f"a must be of a dtype that {reduction} takes, got {dtype}")
+        # What shows in the floating-point environment alone would be everybody's.
+        self.joins = not self.row.flags_jobs
 
     def built(self, result: Array) -> Any:
         """Return what the function of that name returns, of an array of its values."""
@@ -165,17 +167,17 @@ class Group:
     def split(
         self, records: Array, flags: int, kept: tuple[int, ...]
     ) -> Iterator[tuple[Any, Array, int]]:
-        """Give each reduction, its results and its flags; ``flags`` are those of the pass."""
+        """Give each reduction, its results and its flags; ``flags`` are those of a single one."""
         if self.offsets is None:
             part = self.parts[0]
             own = isinstance(part, Part) and part.named is None
             yield part, as_results(records, part.result) if own else records, flags
             return
         for part, offset in zip(self.parts, self.offsets, strict=True):
-            own_flags = flags if part.row.flags_jobs else 0
+            own_flags = 0
             if records.size:
                 heads = np.ascontiguousarray(records[..., offset : offset + 4]).view(np.int32)
-                own_flags |= int(np.bitwise_or.reduce(heads, axis=None))
+                own_flags = int(np.bitwise_or.reduce(heads, axis=None))
             start = offset + RECORD_HEAD
             values = records[..., start : start + part.result.itemsize * part.values]
             values = np.ascontiguousarray(values)

@@ -104,9 +104,10 @@ def parallel_reduce(
     workers: partial states are combined in a tree that the number of elements alone decides.
 
     Several reductions take one pass where each result is of elements that follow each other in
-    memory, 1024 at least, or of all. Reductions of functions in Python and those that are not
-    commutative take a pass of their own; so do argmin and its like beside reductions whose order
-    of combination shows (prod, ``method="fast"``, those of one's own that are ordered).
+    memory, 1024 at least, or of all. Reductions of functions in Python, those that are not
+    commutative, and sums and means by ``method="fast"`` or of long doubles take a pass of their
+    own; argmin and its like take another one beside reductions whose order of combination shows
+    (prod, those of one's own that are ordered).
 
     Examples
     --------
