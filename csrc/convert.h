@@ -19,9 +19,9 @@ void parsum_transpose(char *out, const char *data, size_t rows, ptrdiff_t row_st
                       size_t columns, size_t size);
 /* Bytes to reverse at a time in a type of the other byte order: a complex number's parts. */
 size_t parsum_swap_size(int type);
-/* What can be converted (parsum_can_convert): any to bool, bools and integers to integers, real ones
- * to 64-bit integers and floats, and anything to a complex type. As C casts do; floats to integers
- * toward zero, out of range as x86 does, the least int64. */
+/* What can be converted (parsum_can_convert): any to bool, bools and integers to integers, real
+ * ones to 64-bit integers and floats, and anything to a complex type. As C casts do; floats to
+ * integers toward zero, out of range as x86 does, the least int64. */
 void parsum_convert(int from, int to, const char *data, size_t n, char *out);
 /* Copies the elements whose `where` is not zero and whose `mask` is; returns how many. `out` may be
  * `data` or lie before it. */
