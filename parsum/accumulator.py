@@ -268,14 +268,16 @@ class Accumulator:
         if not 0 < a.nbytes <= SMALL_BYTES:
             return False
         length = now.length + a.size
-        if type(store) is States:
+        if isinstance(store, States):
             if not store.take_buffer(a, chunk[1] if self._two else None):
                 return False
             self._now = _Progress(now.stores, now.flags, length, None, now.masked)
             return True
         if a.ndim != 1:
             return False
-        new, more = store.with_chunk(Chunk(chunk, (0,), None), now.length, _ALONE)
+        if store.kind.numbered:
+            return False
+        new, more = store.with_buffers(a, chunk[1] if self._two else None, _ALONE)
         self._now = _Progress((new,), (now.flags[0] | more,), length, None, now.masked)
         return True
 

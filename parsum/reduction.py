@@ -253,6 +253,10 @@ class StateArray:
     __slots__ = ("address", "memory", "pointer", "row", "size")
 
     def __init__(self, row: Row, size: int, parameter: float) -> None:
+        self._allocate(row, size)
+        lib.parsum_identities(row.pointer, parameter, self.pointer, size)
+
+    def _allocate(self, row: Row, size: int) -> None:
         self.row = row
         self.size = size
         # Zeros at first, and room to align the states within.
@@ -260,7 +264,6 @@ class StateArray:
         start = int(ffi.cast("uintptr_t", self.memory))
         self.address = -(-start // STATE_ALIGNMENT) * STATE_ALIGNMENT
         self.pointer = ffi.cast("void *", self.address)
-        lib.parsum_identities(row.pointer, parameter, self.pointer, size)
 
     @property
     def rows(self) -> np.ndarray[Any, Any]:
@@ -290,9 +293,12 @@ class StateArray:
         """Make the only state that of n elements of one buffer or two; return flags."""
         return check(lib.parsum_state_of(self.row.pointer, parameter, a, b, n, self.pointer))
 
-    def copy_from(self, other: StateArray) -> None:
-        """Become equal to other states of the same row."""
-        ffi.memmove(self.pointer, other.pointer, self.size * self.row.state_size)
+    def copy(self) -> StateArray:
+        """Return equal states."""
+        copy = StateArray.__new__(StateArray)
+        copy._allocate(self.row, self.size)
+        ffi.memmove(copy.pointer, self.pointer, self.size * self.row.state_size)
+        return copy
 
     def combine(self, other: StateArray) -> int:
         """Merge another array of states into this one; return flags."""

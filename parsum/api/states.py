@@ -126,8 +126,8 @@ class States:
 
     def copy(self) -> States:
         """Return equal states."""
-        copy = States(self.kind)
-        copy.states.copy_from(self.states)
+        copy = States.__new__(States)
+        copy.kind, copy.states = self.kind, self.states.copy()
         return copy
 
     def values(self, type_: int, results: Array) -> int:
@@ -179,6 +179,17 @@ class Tree:
         for arrays, where in _pieces(chunk):
             flags |= new._append(arrays, where, options)
         return new, flags
+
+    def with_buffers(self, a: Array, b: Array | None, options: Options) -> tuple[Tree, int]:
+        """Do what with_chunk does, of contiguous vectors of the kernels' dtype."""
+        leaves, rest = divmod(a.size, LEAF)
+        if rest or self.waiting or leaves & (leaves - 1) or self.leaves & (leaves - 1):
+            return self.with_chunk(Chunk((a,) if b is None else (a, b), (0,), None), 0, options)
+        # One complete subtree.
+        new, states = self.copy(), States(self.kind)
+        data, other = buffer_of(a), NULL if b is None else buffer_of(b)
+        flags = states.states.become(self.kind.parameter, data, other, a.size)
+        return new, flags | new._join(states, leaves.bit_length() - 1)
 
     def _append(self, arrays: tuple[Array, ...], where: Array | None, options: Options) -> int:
         """Take in elements along the first axis of arrays."""
@@ -252,6 +263,11 @@ class Tree:
         self, arrays: tuple[Array, ...], where: Array | None, level: int, options: Options
     ) -> int:
         states, flags = self._state_of(arrays, where, options)
+        return flags | self._join(states, level)
+
+    def _join(self, states: States, level: int) -> int:
+        """Put the state of so high a subtree on the stack; return flags."""
+        flags = 0
         self.leaves += 1 << level
         while self.stack and self.stack[-1][0] == level:
             left = self.stack.pop()[1].copy()
