@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -113,3 +114,79 @@ def test_sum_npy_says_what_is_wrong_with_a_file(tmp_path):
 @pytest.mark.parametrize("args", [("--bytes", "7"), ("a.npy", "--bytes", "800")])
 def test_sum_npy_refuses_sizes_that_make_no_sense(args):
     assert "--bytes" in run("examples/sum_npy.py", *args, status=2).stderr
+
+
+# ---- from_c ----
+
+
+def test_from_c():
+    output = run("examples/from_c.py").stdout
+    rng = np.random.default_rng(0)
+    x = 1000 * rng.standard_normal(2_000_000)
+    top = float(x.max())
+    true = top + math.log(math.fsum(math.exp(v - top) for v in x[x > top - 800].tolist()))
+    (result,) = values(output, "log of the sum of exp:")
+    assert float(result) == pytest.approx(true, rel=1e-15)
+    assert values(output, "NumPy, without care:") == ["inf"]
+    assert values(output, "1, 2 and 7 workers:") == [result] * 3
+    image = rng.normal(100, 15, (1000, 2000)).clip(0, 255).astype(np.uint8)
+    commonest = np.argsort(np.bincount(image.ravel(), minlength=256))[-3:]
+    assert values(output, "the commonest bytes:") == [str(k) for k in commonest]
+
+
+def test_examples_without_a_compiler(tmp_path):
+    """Say what is missing, and end with an error but no traceback."""
+    for name in ("from_c", "fused"):
+        done = run(f"examples/{name}.py", status=1, CC="no-such-cc", PARSUM_CACHE_DIR=str(tmp_path))
+        assert done.stderr == "CC must name a C compiler, got 'no-such-cc', which was not found\n"
+
+
+# ---- numba_kernel ----
+
+
+def test_numba_kernel():
+    """With numba, the right numbers; without it, one sentence."""
+    output = run("examples/numba_kernel.py").stdout
+    if find_spec("numba") is None:
+        assert output == "This example needs numba: pip install numba\n"
+        return
+    rain = np.random.default_rng(0).gamma(0.3, 1.0, (10, 365 * 24)) >= 0.1
+    longest = [max(map(len, "".join("x" if h else " " for h in y).split())) for y in rain]
+    whole = max(map(len, "".join("x" if h else " " for h in rain.flat).split()))
+    assert values(output, "hours of rain on end, in ten years:") == [str(float(whole))]
+    assert f"in each year: {np.array(longest)}" in output
+    assert values(output, "and backwards:") == [str(float(whole))]
+
+
+# ---- streaming ----
+
+
+def test_streaming():
+    output = run("examples/streaming.py").stdout
+    both = values(output, "both:")
+    assert both == values(output, "all of it in one call:")
+    assert values(output, "the same in all fields:") == ["True"]
+    assert values(output, "the same to the bit:") == ["True"]
+    count = sum(4 * (50_000 - k) for k in range(40))
+    assert output.splitlines()[-1].endswith(f" for {count} readings")
+    chunks = [20 + np.random.default_rng(k).standard_normal((50_000 - k, 4)) for k in range(40)]
+    channels = [math.fsum(column) / len(column) for column in np.vstack(chunks).T]
+    assert [float(m) for m in values(output, "means of the channels:")] == pytest.approx(
+        channels, rel=1e-15
+    )
+    assert float(both[0]) == pytest.approx(sum(channels) / 4, rel=1e-15)
+
+
+# ---- fused ----
+
+
+def test_fused():
+    output = run("examples/fused.py").stdout
+    rng = np.random.default_rng(0)
+    x, y = 1e8 + rng.standard_normal(2_000_000), 1e8 + rng.standard_normal(2_000_000)
+    exact = math.fsum((x - y) ** 2)
+    assert values(output, "parsum")[0] == f"np.float64({exact!r})"
+    assert f"exactly {exact!r}" in output
+    assert values(output, "largest difference:") == [str(np.abs(x - y).max())]
+    assert values(output, "how many are above 3:") == [str(np.count_nonzero(np.abs(x - y) > 3))]
+    assert "only functions by their names are called" in output
