@@ -398,13 +398,17 @@ def test_others_stop_soon_after_an_exception():
     assert len(taken) == count, "somebody is still at work"
 
 
-def test_an_error_in_another_thread_comes_out():
+def test_an_error_in_another_thread_comes_out_soon():
+    """The caller stops at its next slice, and does not finish the work first."""
     main = threading.get_ident()
     begun = threading.Event()
+    taken = []
 
     def accumulate(state, elements):
         if threading.get_ident() == main:
             begun.wait(30)
+            taken.append(elements)
+            time.sleep(0.002)
             return state
         begun.set()
         raise _Error("elsewhere")
@@ -413,7 +417,8 @@ def test_an_error_in_another_thread_comes_out():
         identity=int, accumulate=accumulate, combine=operator.add, chunk=1
     )
     with in_threads(2), pytest.raises(_Error, match=r"^elsewhere$"):
-        parallel_reduce(np.arange(100), faulty)
+        parallel_reduce(np.arange(2000), faulty)
+    assert len(taken) < 1000
 
 
 def test_a_slice_cannot_be_written_to():
