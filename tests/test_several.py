@@ -18,6 +18,7 @@ from schedules import scheduled
 import parsum
 from parsum import Reduction, engine, parallel_reduce
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS
+from parsum.reduction import Member, find, join, type_of
 
 NAMES = sorted(FUNCTIONS)
 # One of each kind, and those whose kernels differ.
@@ -516,3 +517,15 @@ def test_arguments(reduction, keywords, error, message):
 def test_64_at_once():
     a = sample("d", (3000,))
     assert parallel_reduce(a, ("sum", "max") * 32) == (parsum.parallel_sum(a), a.max()) * 32
+
+
+def test_the_c_library_joins_no_tree_with_places():
+    """Runs of numbered elements would cut its leaves."""
+    number, index = type_of(np.dtype(np.float64)), type_of(np.dtype(np.intp))
+    product, total, least = (
+        Member(find(name, "exact", number, to), 0.0, to, False)
+        for name, to in [("prod", number), ("sum", number), ("argmin", index)]
+    )
+    assert join([product, least]) is None
+    assert join([total, least]) is not None
+    assert join([total, product]) is not None
