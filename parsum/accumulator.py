@@ -265,7 +265,7 @@ class Accumulator:
             flags = array.flags
             if not flags.c_contiguous or not flags.aligned:
                 return False
-        if not 0 < a.nbytes <= SMALL_BYTES:
+        if not 0 < a.nbytes <= SMALL_BYTES or (a.ndim != 1 and "ord" in self._arguments):
             return False
         length = now.length + a.size
         if isinstance(store, States):
@@ -326,6 +326,11 @@ class Accumulator:
         else:
             dtypes = tuple(native(k.dtype) for k in arrays)
             groups = self._groups_for(dtypes)
+        if self._axis is None and len(shape) > 1 and self._arguments.get("ord") is not None:
+            raise ValueError(
+                f"chunks must be vectors for ord={self._arguments['ord']!r}, as norms of matrices "
+                f"are not offered, got shape {shape}"
+            )
         if self._axis is not None and len(axes) > 1 and any(group.numbered for group in groups):
             raise TypeError(f"axis must be one axis for {self._names[0]!r}, got {self._axis}")
         length = count_of(tuple(shape[k] for k in axes))

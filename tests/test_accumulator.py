@@ -362,6 +362,13 @@ def one_of_each() -> list[Accumulator]:
     return [*made, pair, Accumulator("mean", axis=(0, 2), shape=(2,)), Accumulator()]
 
 
+def chunk_for(acc: Accumulator, table: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The columns of a table for a reduction of two, a vector for norms, else all."""
+    if acc._two:
+        return table[:, 0], table[:, 1]
+    return (table.ravel() if "ord" in acc._arguments else table,)
+
+
 def test_pickles_go_on_where_they_were():
     for acc in one_of_each():
         with np.errstate(all="ignore"):
@@ -371,7 +378,7 @@ def test_pickles_go_on_where_they_were():
                 continue
             assert_same(again.result(), acc.result(), repr(acc))
             more = values("random", 6, "i1", 1).reshape(-1, 2)
-            chunk = (more[:, 0], more[:, 1]) if acc._two else (more,)
+            chunk = chunk_for(acc, more)
             again.update(*chunk)
             acc.update(*chunk)
             assert_same(again.result(), acc.result(), repr(acc))
@@ -385,9 +392,9 @@ def test_copies_go_their_own_way():
         before = acc.to_bytes()
         for other in (acc.copy(), copy.copy(acc), copy.deepcopy(acc)):
             more = np.ones((4, 2), "i1")
-            other.update(*((more[:, 0], more[:, 1]) if acc._two else (more,)))
+            other.update(*chunk_for(acc, more))
             assert acc.to_bytes() == before
-        acc.update(*((more[:, 0], more[:, 1]) if acc._two else (more,)))
+        acc.update(*chunk_for(acc, more))
         assert acc.to_bytes() == other.to_bytes()
 
 
@@ -476,7 +483,7 @@ def test_hostile_states_never_crash():
     code = """
         import sys, numpy as np
         sys.path.insert(0, sys.argv[1])
-        from test_accumulator import content, one_of_each, resealed
+        from test_accumulator import chunk_for, content, one_of_each, resealed
         from parsum import Accumulator
         np.seterr(all="ignore")
         import warnings
@@ -500,7 +507,7 @@ def test_hostile_states_never_crash():
                 made = made + made
                 if made.count:
                     chunk = np.ones((1500, 2), made._dtypes[0])
-                    made.update(*((chunk[:, 0], chunk[:, 1]) if made._two else (chunk,)))
+                    made.update(*chunk_for(made, chunk))
                     try:
                         made.result()
                     except (ValueError, ZeroDivisionError):
@@ -582,6 +589,8 @@ def test_errors_of_arguments():
         Accumulator("sum").update([1], workers=0)
     with pytest.raises(np.exceptions.AxisError):
         Accumulator("sum", axis=2).update([[1]])
+    with pytest.raises(ValueError, match="chunks must be vectors for ord=1"):
+        Accumulator("norm", ord=1).update([[1.0, 2.0]])
 
 
 def test_what_does_not_fit_changes_nothing():
