@@ -39,6 +39,8 @@ from parsum.api import (
 from parsum.compiler import CompileError, cache_folder
 from parsum.custom import Reduction
 from parsum.engine import get_workers, limit_workers, set_workers
+from parsum.files import File
+from parsum.files import open_file as open
 from parsum.fused import Fused
 from parsum.reduction import cpu_level, cpu_levels
 
@@ -48,6 +50,7 @@ __all__ = [
     "Accumulator",
     "CompileError",
     "Description",
+    "File",
     "Fused",
     "MinMax",
     "Reduction",
@@ -56,6 +59,7 @@ __all__ = [
     "cpu_levels",
     "get_workers",
     "limit_workers",
+    "open",
     "parallel_all",
     "parallel_any",
     "parallel_argmax",

@@ -25,12 +25,14 @@ from parsum.api.arguments import (
     check_options,
     check_where,
 )
-from parsum.api.call import SMALL_BYTES, native, tell
+from parsum.api.call import native, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined
 from parsum.api.states import Chunk, Kind, States, Tree, count_of
 from parsum.api.toolkit import parallel_reduce
+from parsum.api.views import SMALL_BYTES
 from parsum.custom import Reduction
+from parsum.files import File
 from parsum.fused import Fused
 from parsum.reduction import DIVIDE, EMPTY, INVALID, MEMBERS_LIMIT, METHODS, OVERFLOW
 
@@ -288,6 +290,8 @@ class Accumulator:
         arrays, masks, masked = [], [], False
         for a in chunk:
             array, mask = as_array(a)
+            if isinstance(array, File):
+                raise TypeError(f"chunks must be arrays, got {array!r}")
             arrays.append(array)
             masks.append(mask)
             masked |= isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked)

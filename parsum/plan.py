@@ -39,6 +39,7 @@ class Plan:
         parts: tuple[int, int] | None = None,
         numbered: bool = False,
         more: tuple[Array, ...] = (),
+        numbers: tuple[int, ...] | None = None,
         in_order: bool = False,
     ) -> None:
         """Plan the reduction of ``array`` along ``axes`` into ``result``.
@@ -46,9 +47,10 @@ class Plan:
         ``result`` has the kept axes only, in order, and maybe more after them; ``other``, ``where``
         and ``mask`` have the array's shape. ``parts`` are the sizes in bytes of the two parts of a
         complex element and of those of a complex result, 0 if both go into one number. If
-        ``numbered``, elements have numbers: their places in C order along the reduced axes.
-        ``more`` are arrays of the same shape that a map reads. If ``in_order``, elements are taken
-        in C order whatever their layout.
+        ``numbered``, elements have numbers: their places in C order along the reduced axes; or
+        ``numbers`` says what a step along each axis adds to them. ``more`` are arrays of the same
+        shape that a map reads. If ``in_order``, elements are taken in C order whatever their
+        layout.
         """
         self.addresses = [address(k) for k in (array, other, where, mask, result)]
         self.more = [address(k) for k in more]
@@ -68,7 +70,16 @@ class Plan:
             if axis in axes:
                 steps = [k.strides[axis] for k in more]
                 reduced.append(
-                    [length, data[axis], others[axis], wheres[axis], masks[axis], 0, number, *steps]
+                    [
+                        length,
+                        data[axis],
+                        others[axis],
+                        wheres[axis],
+                        masks[axis],
+                        0,
+                        number if numbers is None else numbers[axis],
+                        *steps,
+                    ]
                 )
                 number *= length
         for axis, length in enumerate(shape):

@@ -306,6 +306,12 @@ class StateArray:
             lib.parsum_combine_all(self.row.pointer, self.pointer, other.pointer, self.size)
         )
 
+    def combine_each(self, other: _State) -> None:
+        """Merge a single state into each of these."""
+        for k in range(self.size):
+            place = ffi.cast("void *", self.address + k * self.row.state_size)
+            lib.parsum_combine(self.row.pointer, place, other.pointer)
+
     def finish(self, type_: int, results: np.ndarray[Any, Any]) -> int:
         """Write all results, one after the other; return flags."""
         to = ffi.cast("void *", results.__array_interface__["data"][0])

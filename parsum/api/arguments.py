@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.exceptions import AxisError
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from parsum import engine
+from parsum.files import File, open_file
 from parsum.fused import Fused
 from parsum.reduction import METHODS
 
@@ -59,10 +61,13 @@ def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Op
 def as_array(a: Any) -> tuple[Array, Array | None]:
     """Return any array_like as a plain ndarray, and its mask if it is a masked array.
 
-    Fused expressions stay what they are, with what all arrays have: see ``check_in_memory``.
+    Fused expressions and files stay what they are, with what all arrays have: see
+    ``check_in_memory``.
     """
-    if type(a) is Fused:
+    if isinstance(a, (Fused, File)):
         return cast(Array, a), a.mask
+    if isinstance(a, (str, PathLike)):
+        return cast(Array, open_file(a)), None
     if isinstance(a, np.ma.MaskedArray):
         mask = np.ma.getmask(a)
         return np.asarray(a.data), None if mask is np.ma.nomask else np.asarray(mask)
@@ -73,8 +78,8 @@ def as_array(a: Any) -> tuple[Array, Array | None]:
 
 def check_in_memory(array: Array, name: str) -> None:
     """Refuse what has no elements in memory."""
-    if isinstance(array, Fused):
-        raise TypeError(f"{name} must be an array, got the expression {array.text!r}")
+    if isinstance(array, (Fused, File)):
+        raise TypeError(f"{name} must be an array in memory, got {array!r}")
 
 
 def check_dtype(dtype: DType, name: str, kinds: str) -> None:

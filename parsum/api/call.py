@@ -25,8 +25,10 @@ from parsum.api.arguments import (
     check_out_type,
     check_where,
 )
+from parsum.api.streaming import Reduced, reduce_file
+from parsum.api.views import SMALL_BYTES, view_of
+from parsum.files import File
 from parsum.fused import Fused
-from parsum.plan import Plan
 from parsum.reduction import (
     COPY_BYTES,
     DIVIDE,
@@ -35,7 +37,6 @@ from parsum.reduction import (
     OVERFLOW,
     TYPES,
     Row,
-    View,
     buffer_of,
     find,
     reduce_axis,
@@ -49,11 +50,6 @@ _UINT64 = np.dtype(np.uint64)
 _BOOL = np.dtype(np.bool_)
 _FLOAT64 = np.dtype(np.float64)
 _LONGDOUBLE = np.dtype(np.longdouble)
-
-#: Arrays up to this many bytes take one C call, if they are contiguous and nothing is asked for: a
-#: second worker would not pay, and the call is too short to interrupt.
-SMALL_BYTES = 2 * engine.BYTES_PER_WORKER - 1
-
 
 #: A reduction of the middle axis of (outer, n, inner): the reduction, its type of result, and how
 #: many elements of the kernel's there are to one of the array's, side by side.
@@ -151,7 +147,8 @@ def reduce(
         and (type(axis) is int or axis is None)
         and (keepdims is False or keepdims is True)
         and mask is None
-        and not isinstance(a, (np.ma.MaskedArray, Fused))
+        and type(array) is np.ndarray
+        and not isinstance(a, np.ma.MaskedArray)
     ):
         given = _reduce_at_once(
             operation, array, axis, result_dtype, keepdims, options, skip_nan, parameter, values
@@ -167,6 +164,8 @@ def reduce(
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
     included = check_where(where, array.shape)
+    if included is not None and isinstance(array, File):
+        raise TypeError(f"where must be left out for {array!r}")
     kept_shape = tuple(n for k, n in enumerate(array.shape) if k not in axes)
     full_shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
     shape = full_shape if keepdims else kept_shape
@@ -191,6 +190,7 @@ def reduce(
     # The kernels write into `out` unless it is of another type or shares memory with what they
     # read.
     direct = out is not None and out.dtype == dtype and values == 1 and presets is None
+    direct = direct and not isinstance(array, File)
     for other in (*(array.arrays if isinstance(array, Fused) else (array,)), included, mask):
         if direct and other is not None and np.may_share_memory(out, other):
             direct = False
@@ -371,14 +371,14 @@ class _Run:
     def parts(self, array: Array, result: Array, start: Array | None) -> int:
         """Reduce to ``result``, real parts and imaginary ones at once where they are alike."""
         is_complex = array.dtype.kind == "c"
-        fused = isinstance(array, Fused)
+        in_parts = not isinstance(array, (Fused, File))
         by_parts = self.operation.by_parts
         if not by_parts and not (self.operation.converts and result.dtype.kind != "c"):
             return self.whole(array, result, start)
         if not is_complex and not (by_parts and result.dtype.kind == "c"):
             return self.whole(array, result, start)
         if result.dtype.kind == "c":
-            if is_complex and (self.skip_nan or fused):
+            if is_complex and (self.skip_nan or not in_parts):
                 # A number is left out if either of its parts is NaN. One that is not in memory has
                 # no parts to be read apart.
                 return self.whole(array, result, start, unit=True)
@@ -399,7 +399,7 @@ class _Run:
                 ComplexWarning,
                 stacklevel=outside(),
             )
-            if fused:
+            if not in_parts:
                 raise TypeError(f"dtype must be complex for {array!r}, got {result.dtype}")
             array = array.real
         return self.whole(array, result, start)
@@ -426,10 +426,9 @@ class _Run:
                 f"dtype must be one that {array.dtype} can be reduced to by {operation.name}, "
                 f"got {result.dtype}"
             )
-        fused = isinstance(array, Fused)
         plain = self.where is None and self.mask is None and start is None and parts is None
         if (
-            not fused
+            type(array) is np.ndarray
             and plain
             and result.ndim == (reduction.values > 1)
             and array.nbytes <= SMALL_BYTES
@@ -442,15 +441,9 @@ class _Run:
             and (options.progress is None or options.progress is False)
         ):
             return reduce_small(reduction, self.parameter, array, result)
-        view = view_of(
-            array, self.axes, result, element, to, where=self.where, mask=self.mask, parts=parts,
-            numbered=operation.numbered,
-        )  # fmt: skip
-        view.swap_result = not result_dtype.isnative
-        view.skip_nan = self.skip_nan
-        view.parameter = self.parameter
+        initial = None
         if start is not None and operation.row != "prod":
-            view.initial = initial_state(operation.row, options.method, kernel_type, start)
+            initial = initial_state(operation.row, options.method, kernel_type, start)
         elif start is not None:
             number = _of_kernel(start, kernel_type)
             if number is None:
@@ -459,8 +452,21 @@ class _Run:
                 with np.errstate(all="ignore"):
                     np.multiply(result, start, out=result, casting="unsafe")
                 return flags
-            view.initial = reduction.identity()
-            reduction.accumulate(view.initial, number)
+            initial = reduction.identity()
+            reduction.accumulate(initial, number)
+        if isinstance(array, File):
+            reduced = Reduced(
+                reduction, to, self.parameter, operation.numbered, self.skip_nan, initial
+            )
+            return reduce_file(array, self.axes, result, reduced, options)
+        view = view_of(
+            array, self.axes, result, element, to, where=self.where, mask=self.mask, parts=parts,
+            numbered=operation.numbered,
+        )  # fmt: skip
+        view.swap_result = not result_dtype.isnative
+        view.skip_nan = self.skip_nan
+        view.parameter = self.parameter
+        view.initial = initial
         keep = (array, result, self.where, self.mask)
         return engine.run(
             reduction,
@@ -471,50 +477,6 @@ class _Run:
             options.executor,
             options.progress,
         )
-
-
-def view_of(
-    array: Array,
-    axes: tuple[int, ...],
-    result: Array,
-    element: int,
-    to: int,
-    *,
-    where: Array | None = None,
-    mask: Array | None = None,
-    parts: tuple[int, int] | None = None,
-    numbered: bool = False,
-    in_order: bool = False,
-    other: Array | None = None,
-) -> View:
-    """Return the view of an array, of two, or of what an expression gives, and of its results."""
-    map_ = None
-    more: tuple[Array, ...] = ()
-    arrays: tuple[tuple[int, int, bool], ...] = ()
-    swap = not array.dtype.isnative
-    if isinstance(array, Fused):
-        map_, more, swap = array.map, array.arrays, False
-        array = array.leading
-    plan = Plan(array, axes, result, other, where, mask, parts, numbered, more, in_order)
-    if map_ is not None:
-        arrays = tuple(
-            (place, type_of(k.dtype), not k.dtype.isnative)
-            for place, k in zip(plan.more, more, strict=True)
-        )
-    return View(
-        plan.addresses,
-        plan.first,
-        len(plan.kept),
-        len(plan.reduced),
-        plan.rows(),
-        element,
-        to,
-        swap_element=swap,
-        other_element=0 if other is None else type_of(other.dtype),
-        swap_other=other is not None and not other.dtype.isnative,
-        map=map_,
-        arrays=arrays,
-    )
 
 
 def reduce_pairs(

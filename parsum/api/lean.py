@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from parsum.api.arguments import NO_VALUE, DType
-from parsum.api.call import SMALL_BYTES, Operation
+from parsum.api.call import Operation
+from parsum.api.views import SMALL_BYTES
 from parsum.reduction import (
     COPY_BYTES,
     METHODS,

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import numpy as np
 
 from parsum.api.arguments import Array
+from parsum.api.tasks import Tasks
 from parsum.custom import PythonFunctions
-from parsum.reduction import AGAIN, DONE
-
-_CANCELLED = 2
 
 
-class PythonJob:
-    """Slices, numbered; whoever is free takes the next one.
+class PythonJob(Tasks):
+    """Slices of an array, each a task.
 
     The states of an output are combined in the tree that the walker has too: node ``(level, k)`` is
     of slices ``k * 2**level`` up to ``(k + 1) * 2**level``, and has two equal halves. What is left
@@ -40,37 +36,15 @@ class PythonJob:
         length = 1
         for k in axes:
             length *= array.shape[k]
-        self._length = length
         self._slices = max(1, -(-length // functions.chunk))
         self._nodes: dict[tuple[int, int, int], Any] = {}
-        self._lock = threading.Lock()
-        self._next = 0
-        self._done = 0
-        self._cancelled = False
-        self.total = array.nbytes
+        super().__init__(len(self._outputs) * self._slices, array.nbytes)
         #: One for each output, in C order, once the work is finished.
         self.results: list[Any] = []
 
-    def work(self, worker: int, nanoseconds: int) -> int:
-        """Take slices until none is left, the job is cancelled or the time is over."""
-        end = time.monotonic_ns() + nanoseconds
-        while True:
-            with self._lock:
-                number = self._next
-                if number >= len(self._outputs) * self._slices:
-                    return DONE
-                self._next += 1
-            try:
-                self._take(*divmod(number, self._slices))
-            except BaseException:
-                self._cancelled = True
-                raise
-            if self._cancelled:
-                return _CANCELLED
-            if time.monotonic_ns() > end:
-                return AGAIN
-
-    def _take(self, output: int, number: int) -> None:
+    def take(self, worker: int, number: int) -> int:
+        """Make the state of a slice, and join it to those that are its neighbours in the tree."""
+        output, number = divmod(number, self._slices)
         functions = self._functions
         begin = number * functions.chunk
         elements = _slice(self._array[self._outputs[output]], begin, functions.chunk)
@@ -86,17 +60,12 @@ class PythonJob:
                 other = self._nodes.pop((output, level, number ^ 1), _NOTHING)
                 if other is _NOTHING:
                     self._nodes[output, level, number] = state
-                    self._done += size
-                    return
+                    return size
             state = (
                 functions.combine(other, state) if number & 1 else functions.combine(state, other)
             )
             number >>= 1
             level += 1
-
-    def cancel(self) -> None:
-        """Make every worker stop at its next slice."""
-        self._cancelled = True
 
     def finish(self) -> int:
         """Join what is left of each output's tree and make the results; return no flags."""
@@ -113,10 +82,6 @@ class PythonJob:
             self.results.append(whole if finish is None else finish(whole))
         self._nodes.clear()
         return 0
-
-    def bytes_done(self) -> int:
-        """Return how many bytes were taken in so far."""
-        return self._done
 
 
 _NOTHING = object()

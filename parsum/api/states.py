@@ -15,7 +15,7 @@ import numpy as np
 
 from parsum import engine
 from parsum.api.arguments import Array, DType, Options
-from parsum.api.call import SMALL_BYTES, view_of
+from parsum.api.views import SMALL_BYTES, view_of
 from parsum.fused import Fused
 from parsum.reduction import LEAF, NULL, Row, StateArray, buffer_of, type_of
 
@@ -69,14 +69,20 @@ class States:
         self.kind = kind
         self.states = StateArray(kind.row, kind.outputs, kind.parameter)
 
-    def take(self, chunk: Chunk, first: int, options: Options) -> int:
-        """Take in a chunk whose elements are numbered from ``first`` on; return flags."""
+    def take(
+        self, chunk: Chunk, first: int, options: Options, numbers: tuple[int, ...] | None = None
+    ) -> int:
+        """Take in a chunk whose elements are numbered from ``first`` on; return flags.
+
+        ``numbers`` says what a step along each axis adds, if that is not so in C order.
+        """
         a, *others = chunk.arrays
         kind = self.kind
         records: Array = self.states.rows.reshape(*kind.shape, kind.row.state_size)
         view = view_of(
             a, chunk.axes, records, type_of(a.dtype), 0, where=chunk.where,
             numbered=kind.numbered, in_order=kind.in_order, other=others[0] if others else None,
+            numbers=numbers,
         )  # fmt: skip
         view.first += first if kind.numbered else 0
         view.skip_nan = kind.skip_nan
@@ -99,6 +105,10 @@ class States:
         except (ValueError, BufferError):
             return False
         return True
+
+    def become(self, a: Array) -> int:
+        """Become the state of a contiguous vector of the kernels' dtype; return flags."""
+        return self.states.become(self.kind.parameter, buffer_of(a), NULL, a.size)
 
     def with_chunk(self, chunk: Chunk, first: int, options: Options) -> tuple[States, int]:
         """Return new states with a chunk that comes after, and flags; these stay as they are."""
@@ -277,7 +287,14 @@ class Tree:
         self.stack.append((level, states))
         return flags
 
-    def _joined(self) -> tuple[States, int]:
+    def with_state(self, states: States, level: int, last: bool) -> int:
+        """Put the state of so high a subtree on the stack, or of what is left at the end."""
+        if not last:
+            return self._join(states, level)
+        self.stack.append((-1, states))
+        return 0
+
+    def joined(self) -> tuple[States, int]:
         """Return the state of all elements; nothing changes."""
         whole, flags = None, 0
         if self.waiting:
@@ -302,8 +319,8 @@ class Tree:
         if not (self.stack or self.waiting or self.before):
             return other.copy(), 0
         new = Tree(self.kind)
-        whole, flags = self._joined()
-        later, more = other._joined()
+        whole, flags = self.joined()
+        later, more = other.joined()
         later.states.shift(first)
         new.before = whole
         held = len(other.waiting[0]) if other.waiting else 0
@@ -315,7 +332,7 @@ class Tree:
 
     def values(self, type_: int, results: Array) -> int:
         """Write the results of all outputs; return flags."""
-        whole, flags = self._joined()
+        whole, flags = self.joined()
         return flags | whole.values(type_, results)
 
     def dump(self) -> list[bytes]:

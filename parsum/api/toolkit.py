@@ -26,13 +26,16 @@ from parsum.api.arguments import (
     check_out_type,
     check_where,
 )
-from parsum.api.call import masked_result, tell, view_of
+from parsum.api.call import masked_result, tell
 from parsum.api.documents import documented
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Part, as_number, as_results, custom_operation, joined
 from parsum.api.python_job import PythonJob
+from parsum.api.streaming import Reduced, reduce_file
+from parsum.api.views import view_of
 from parsum.custom import PythonFunctions, Reduction
 from parsum.expression import Expression
+from parsum.files import File
 from parsum.fused import Fused
 from parsum.reduction import BYTE, MEMBERS_LIMIT, type_of
 
@@ -215,7 +218,14 @@ def reduce_custom(
     kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
     records: Array = np.empty((*kept, to.itemsize), _BYTES)
     flags = 0
-    if records.size:
+    if included is not None and isinstance(array, File):
+        raise TypeError(f"where must be left out for {array!r}")
+    if records.size and isinstance(array, File):
+        reduced = Reduced(
+            row, BYTE, as_number(parameter), False, in_order=not reduction.commutative
+        )
+        flags = reduce_file(array, axes, records, reduced, options)
+    elif records.size:
         view = view_of(
             array, axes, records, type_of(array.dtype), BYTE, where=included, mask=mask,
             in_order=not reduction.commutative,
@@ -266,7 +276,7 @@ def _reduce_python(
     options: Options,
 ) -> Any:
     """Do what reduce_custom does, by functions in Python."""
-    if isinstance(array, Fused):
+    if isinstance(array, (Fused, File)):
         raise TypeError(f"a must be an array for functions in Python, got {array!r}")
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
@@ -365,7 +375,9 @@ _RUN = 1024
 
 
 def _in_runs(array: Array, axes: tuple[int, ...]) -> bool:
-    """Tell whether the elements of each result lie in long runs."""
+    """Tell whether the elements of each result lie in long runs, or are read from a file."""
+    if isinstance(array, File):
+        return True
     leading = array.leading if isinstance(array, Fused) else array
     return any(leading.strides[k] == leading.itemsize and leading.shape[k] >= _RUN for k in axes)
 
@@ -384,13 +396,18 @@ def _at_once(
         return None  # each by itself knows short rows and columns, which several at once do not
     included = check_where(where, array.shape)
     kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
+    if included is not None and isinstance(array, File):
+        return None  # for which there is an error to be raised
     empty = any(array.shape[k] == 0 for k in axes)
     for part in parts:
         if not part.operation.identity and (empty or included is not None):
             return None
     records = group.records(kept)
     flags = 0
-    if records.size:
+    if records.size and isinstance(array, File):
+        reduced = Reduced(group.row, group.type, group.parameter, group.numbered)
+        flags = reduce_file(array, axes, records, reduced, options)
+    elif records.size:
         view = view_of(
             array, axes, records, type_of(array.dtype), group.type, where=included, mask=mask,
             numbered=group.numbered,
