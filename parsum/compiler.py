@@ -205,6 +205,14 @@ def _compiler() -> list[str]:
     )
 
 
+def version() -> str:
+    """Return what the compiler says that it is; CompileError if there is none."""
+    command = _compiler()
+    _version(command)
+    done = subprocess.run([*command, "--version"], capture_output=True, check=True)
+    return done.stdout.decode(errors="replace").split("\n", 1)[0]
+
+
 def _version(command: list[str]) -> str:
     return _version_of(tuple(command), shutil.which(command[0]) or "")
 

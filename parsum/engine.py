@@ -44,7 +44,7 @@ def check_workers(workers: object, name: str = "workers") -> int | None:
 
 
 @lru_cache(maxsize=1)
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
     """Return how many CPUs the process's cgroups let it use, None for no limit.
 
     cgroup v2 has "quota period" in cpu.max of each group above the process; v1 has two files.
@@ -86,7 +86,7 @@ def available_cpus() -> int:
         cpus = len(os.sched_getaffinity(0))
     else:
         cpus = os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     if quota is not None:
         cpus = min(cpus, int(-(-quota // 1)))
     return max(1, cpus)

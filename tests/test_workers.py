@@ -285,10 +285,10 @@ def test_cgroup_quota(files, quota, monkeypatch):
     if hasattr(os, "sched_getaffinity"):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    engine._cgroup_quota.cache_clear()
+    engine.cgroup_quota.cache_clear()
     try:
         expected = 6 if quota is None else min(6, math.ceil(quota))
         assert engine.available_cpus() == expected
         assert parsum.get_workers() == expected
     finally:
-        engine._cgroup_quota.cache_clear()
+        engine.cgroup_quota.cache_clear()
