@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="parsum",
         description="Exact, reproducible reductions of arrays in files, on all cores.",
-        epilog="A FILE is a .npy file, or one of raw elements if --dtype is given. It is read "
-        "piece by piece: files larger than memory are no trouble.",
+        epilog="A FILE is a .npy or .npz file, or one of raw elements if --dtype is given. It is "
+        "read piece by piece: files larger than memory are no trouble.",
     )
     parser.add_argument("--version", action="version", version=f"parsum {parsum.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -108,6 +108,7 @@ def _add_reduction(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument(
         "--axis", type=_integers, help="the axis to reduce, or several: 0,2 (default: all)"
     )
+    command.add_argument("--member", help="which array of a .npz file")
     raw = command.add_argument_group("raw elements")
     raw.add_argument("--dtype", help="their dtype, such as float32 or '>i4'")
     raw.add_argument("--shape", type=_integers, help="their shape, such as 100,-1 (default: -1)")
@@ -139,8 +140,8 @@ def _integers(text: str) -> tuple[int, ...]:
 
 def _reduce(options: argparse.Namespace) -> int:
     file = parsum.open(
-        options.file, dtype=options.dtype, shape=options.shape, offset=options.offset,
-        order=options.order,
+        options.file, member=options.member, dtype=options.dtype, shape=options.shape,
+        offset=options.offset, order=options.order,
     )  # fmt: skip
     keywords: dict[str, Any] = {"workers": options.workers, "method": options.method}
     for own in OWN_ARGUMENTS.get(options.name, {}):

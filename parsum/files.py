@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +18,9 @@ Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
 
 _NPY = b"\x93NUMPY"
+_ZIP = b"PK\x03\x04"
+#: Bytes of the header of a member of a zip file, before its name.
+_ZIP_HEADER = 30
 #: Most characters of a header of a .npy file, as in NumPy: it is parsed, which takes time.
 _MOST_HEADER = 10_000
 _KINDS = "biufcmM"
@@ -37,15 +43,30 @@ class File:
     order : {"C", "F"}
         Whether the last or the first axis is that along which elements follow each other.
     offset : int
-        Where in the file its elements begin.
+        Where in the file, or in a compressed member of it, its elements begin.
+    member : str or None
+        The member of a .npz file that it is.
+    compressed : bool
+        Whether the elements have to be decompressed, one after the other.
     """
 
-    __slots__ = ("dtype", "ndim", "offset", "order", "path", "shape", "size")
+    __slots__ = (
+        "compressed", "dtype", "member", "ndim", "offset", "order", "path", "shape", "size",
+    )  # fmt: skip
 
     def __init__(
-        self, path: str, dtype: DType, shape: tuple[int, ...], offset: int, order: str
+        self,
+        path: str,
+        dtype: DType,
+        shape: tuple[int, ...],
+        offset: int,
+        order: str,
+        member: str | None = None,
+        compressed: bool = False,
     ) -> None:
         self.path = path
+        self.member = member
+        self.compressed = compressed
         self.dtype = dtype
         self.shape = shape
         self.offset = offset
@@ -56,7 +77,8 @@ class File:
             self.size *= length
 
     def __repr__(self) -> str:
-        return f"<parsum.File {self.path!r}: shape {self.shape}, dtype {self.dtype}>"
+        name = repr(self.path) if self.member is None else f"{self.path!r}, {self.member!r}"
+        return f"<parsum.File {name}: shape {self.shape}, dtype {self.dtype}>"
 
     @property
     def nbytes(self) -> int:
@@ -67,9 +89,9 @@ class File:
     def mask(self) -> None:
         """No elements are left out."""
 
-    def reader(self) -> Reader:
+    def reader(self) -> Reader | Inflater:
         """Open the file to be read."""
-        return Reader(self)
+        return Inflater(self) if self.compressed else Reader(self)
 
 
 class Reader:
@@ -109,9 +131,62 @@ class Reader:
         self.close()
 
 
+class Inflater:
+    """An open member of a .npz file that is compressed: read from the beginning to the end."""
+
+    __slots__ = ("_archive", "_at", "_member", "_path", "_stream")
+
+    def __init__(self, file: File) -> None:
+        assert file.member is not None
+        self._path = file.path
+        self._member = file.member
+        self._archive = zipfile.ZipFile(file.path)
+        self._stream: Any = None
+        self._at = 0
+
+    def read(self, buffer: Array, offset: int) -> None:
+        """Fill a contiguous array of bytes from that place in the member on."""
+        view = memoryview(cast(Any, buffer))
+        try:
+            if self._stream is None or offset < self._at:
+                self._stream = self._archive.open(self._member)
+                self._at = 0
+            while self._at < offset:
+                self._at += self._some(memoryview(bytearray(min(offset - self._at, 1 << 16))))
+            while view:
+                count = self._some(view)
+                view = view[count:]
+                self._at += count
+        except Exception as error:  # zipfile stumbles over damaged archives in many ways
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            raise _damaged(self._path, self._member, error) from None
+
+    def _some(self, view: memoryview) -> int:
+        count = int(self._stream.readinto(view))
+        if count == 0:
+            raise EOFError(f"it ends at byte {self._at}")
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._archive.close()
+
+    def __enter__(self) -> Inflater:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _damaged(path: str, member: str, error: Exception) -> ValueError:
+    return ValueError(f"{path} must be a sound .npz file: {member}: {error}")
+
+
 def open_file(
     path: str | os.PathLike[str],
     *,
+    member: str | None = None,
     dtype: DTypeLike | None = None,
     shape: int | tuple[int, ...] | None = None,
     offset: int = 0,
@@ -122,7 +197,10 @@ def open_file(
     Parameters
     ----------
     path : str or path-like
-        A .npy file; or one of raw elements, if `dtype` is given.
+        A .npy or .npz file; or one of raw elements, if `dtype` is given.
+    member : str, optional
+        The name of an array in a .npz file; not needed if there is but one. Members that are
+        compressed are read by one worker, at the speed of decompression.
     dtype : dtype_like, optional
         The dtype of raw elements, with its byte order: ``">f4"``.
     shape : int or tuple of ints, optional
@@ -171,12 +249,19 @@ def open_file(
         raise TypeError(f"path must be a str or path-like, got {path!r}")
     status = os.stat(name)
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(21, "Is a directory", name)
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", name)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(22, "Not a regular file", name)
+        raise OSError(errno.EINVAL, "Not a regular file", name)
+    if dtype is not None and member is not None:
+        raise TypeError(f"member must be left out for raw elements, got {member!r}")
     if dtype is None:
         if shape is not None or offset != 0 or order != "C":
             raise TypeError("dtype must be given where shape, offset or order are, got None")
+        with Path(name).open("rb") as stream:
+            if stream.read(len(_ZIP)) == _ZIP:
+                return _npz(name, status.st_size, member)
+        if member is not None:
+            raise TypeError(f"member must be left out for {name}, which is no .npz file")
         return _npy(name, status.st_size)
     return _raw(name, status.st_size, dtype, shape, offset, order)
 
@@ -196,24 +281,74 @@ def _npy(path: str, size: int) -> File:
                 "begin as such files do"
             )
         stream.seek(0)
-        try:
-            version = npy.read_magic(stream)
-            if version not in ((1, 0), (2, 0), (3, 0)):
-                raise ValueError(f"format version {version} is not known")
-            shape, fortran, dtype = _header(stream, version)
-        except OSError:
-            raise
-        except Exception as error:  # of Python's tokenizer and parser, by NumPy
-            raise ValueError(f"{path} must be a .npy file with a sound header: {error}") from None
+        shape, fortran, dtype = _sound_header(path, stream)
         offset = stream.tell()
-    _check_dtype(dtype, path)
     file = File(path, dtype, shape, offset, "F" if fortran else "C")
+    _check_size(path, file, offset, size)
+    return file
+
+
+def _npz(path: str, size: int, member: str | None) -> File:
+    """Return a member of an archive, where it is if it is not compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            if member is None and len(names) == 1:
+                member = next(iter(names))
+            if member not in names:
+                raise ValueError(
+                    f"member must be one of {', '.join(map(repr, names))} of {path}, got {member!r}"
+                )
+            info = archive.getinfo(names[member])
+            with archive.open(info) as stream:
+                shape, fortran, dtype = _sound_header(f"{path}: {member}", stream)
+                offset = stream.tell()
+    except Exception as error:  # zipfile stumbles over damaged archives in many ways
+        ours = isinstance(error, (ValueError, TypeError)) and str(error).startswith(
+            (path, "member ")
+        )
+        if ours or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+            raise
+        raise _damaged(path, str(member), error) from None
+    order = "F" if fortran else "C"
+    file = File(path, dtype, shape, offset, order, info.filename, True)
+    _check_size(f"{path}: {member}", file, offset, info.file_size)
+    if info.compress_type != zipfile.ZIP_STORED:
+        return file
+    # Its bytes are in the archive as they are, after a header of their own.
+    with Path(path).open("rb") as raw:
+        raw.seek(info.header_offset)
+        head = raw.read(_ZIP_HEADER)
+        if len(head) < _ZIP_HEADER or head[: len(_ZIP)] != _ZIP:
+            raise _damaged(path, str(member), zipfile.BadZipFile("its header is not there"))
+        lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+    offset += info.header_offset + _ZIP_HEADER + lengths
+    file = File(path, dtype, shape, offset, order, info.filename)
+    _check_size(path, file, offset, size)
+    return file
+
+
+def _check_size(what: str, file: File, offset: int, size: int) -> None:
     if offset + file.nbytes > size:
         raise ValueError(
-            f"{path} must have {offset + file.nbytes} bytes for shape {shape} of {dtype}, got "
-            f"{size}: it is truncated"
+            f"{what} must have {offset + file.nbytes} bytes for shape {file.shape} of "
+            f"{file.dtype}, got {size}: it is truncated"
         )
-    return file
+
+
+def _sound_header(what: str, stream: Any) -> tuple[tuple[int, ...], bool, DType]:
+    """Return shape, whether the order is Fortran's, and dtype."""
+    try:
+        version = npy.read_magic(stream)
+        if version not in ((1, 0), (2, 0), (3, 0)):
+            raise ValueError(f"format version {version} is not known")
+        shape, fortran, dtype = _header(stream, version)
+    except (OSError, zipfile.BadZipFile, zlib.error):
+        raise
+    except Exception as error:  # of Python's tokenizer and parser, by NumPy
+        raise ValueError(f"{what} must be a .npy file with a sound header: {error}") from None
+    _check_dtype(dtype, what)
+    return shape, fortran, dtype
 
 
 def _header(stream: Any, version: tuple[int, int]) -> tuple[tuple[int, ...], bool, DType]:

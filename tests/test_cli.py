@@ -96,6 +96,13 @@ def test_raw_elements(capsys, file):
     assert said(capsys, "sum", "raw", "--dtype=>i4", "--offset=20")[0] == "5\n"
 
 
+def test_members(capsys, file):
+    np.savez("two.npz", a=np.arange(3), b=np.arange(4))
+    assert said(capsys, "sum", "two.npz", "--member", "b")[0] == "6\n"
+    err = said(capsys, "sum", "two.npz", status=1)[1]
+    assert err == "parsum: member must be one of 'a', 'b' of two.npz, got None\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

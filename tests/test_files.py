@@ -203,6 +203,69 @@ def test_raw_elements(folder):
         parsum.open(path, shape=3)
 
 
+# ---- members of archives ----
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_members_of_archives(folder, save):
+    arrays = {
+        "a": values("random", 6000, "d", 1).reshape(60, 100),
+        "f": np.asfortranarray(values("random", 6000, "f", 2).reshape(60, 100)),
+        "é": values("random", 50, "D", 3),
+        "empty": np.empty((0, 3)),
+    }
+    path = folder / "many.npz"
+    save(path, **arrays)
+    for name, array in arrays.items():
+        file = parsum.open(path, member=name)
+        assert (file.shape, file.dtype) == (array.shape, array.dtype)
+        assert file.compressed == (save is np.savez_compressed)
+        for size in (800, 5000, 1 << 20):
+            with blocks_of(size, 500, 3000):
+                for axis in (None, *range(array.ndim)):
+                    assert_same(
+                        parallel_sum(file, axis=axis, workers=3), parallel_sum(array, axis=axis)
+                    )
+    assert "'é.npy'" in repr(parsum.open(path, member="é"))
+    with pytest.raises(ValueError, match="member must be one of 'a', 'f', 'é', 'empty' of"):
+        parsum.open(path)
+    with pytest.raises(ValueError, match=r"member must be one of .* got 'b'"):
+        parsum.open(path, member="b")
+    with pytest.raises(TypeError, match="member must be left out for raw elements"):
+        parsum.open(path, member="a", dtype="d")
+    save(folder / "one.npz", np.arange(5.0))
+    assert parallel_sum(folder / "one.npz") == 10.0
+    np.save(folder / "plain.npy", np.arange(5.0))
+    with pytest.raises(TypeError, match=r"which is no \.npz file"):
+        parsum.open(folder / "plain.npy", member="a")
+    save(folder / "objects.npz", np.array([Harmful()], object))
+    with pytest.raises(TypeError, match="must be of bool, integers"):
+        parsum.open(folder / "objects.npz")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_archives(folder, save):
+    path = folder / "damaged.npz"
+    save(path, a=values("random", 3000, "d", 1))
+    content = path.read_bytes()
+    rng = np.random.default_rng(3)
+    for k in range(300):
+        bad = bytearray(content)
+        if k % 3:
+            for place in rng.integers(0, len(bad), 3) if k % 2 else rng.integers(0, 200, 3):
+                bad[place] = rng.integers(256)
+        else:
+            bad = bad[: rng.integers(1, len(bad))]
+        path.write_bytes(bytes(bad))
+        done = outcome(parallel_sum, path)
+        assert done.error in (None, ValueError, TypeError), done.message
+    path.write_bytes(content)
+    compressed = save is np.savez_compressed
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(64) + content[middle + 64 :])
+    assert outcome(parallel_sum, path).error is (ValueError if compressed else None)
+
+
 # ---- files that are not what they should be ----
 
 
@@ -218,7 +281,7 @@ def test_files_that_cannot_be_read(folder):
         parsum.open(os.fsencode(folder))
     for content in (b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00", b"PK\x03\x04", b"\x93NUMPY\x09\x00ab"):
         (folder / "bad.npy").write_bytes(content)
-        with pytest.raises(ValueError, match=r"bad\.npy must be a \.npy file"):
+        with pytest.raises(ValueError, match=r"bad\.npy must be a (sound )?\.np[yz] file"):
             parsum.open(folder / "bad.npy")
     (folder / "pickle.npy").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(ValueError, match=r"must be a \.npy file, or dtype be given"):

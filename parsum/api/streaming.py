@@ -12,7 +12,7 @@ from parsum.api.arguments import Array, DType, Options
 from parsum.api.states import Chunk, Kind, States, Tree, count_of
 from parsum.api.tasks import Tasks
 from parsum.api.views import view_of
-from parsum.files import File, Reader
+from parsum.files import File, Inflater, Reader
 from parsum.reduction import AGAIN, LEAF, Job, Row, type_of
 
 #: Bytes that a worker reads at a time. A call of the system costs as much as to read 100 KB, and
@@ -59,6 +59,8 @@ def reduce_file(
     if not shape:
         shape, axes = (1,), (0,)
         numbers = None if numbers is None else (1,)
+    if file.compressed:
+        options = options._replace(workers=1)
     with file.reader() as reader:
         whole = _Region(file.dtype, shape, file.offset, numbers)
         return _reduce(whole, axes, result, reduced, options, reader)
@@ -100,7 +102,7 @@ def _reduce(
     result: Array,
     reduced: Reduced,
     options: Options,
-    reader: Reader,
+    reader: Reader | Inflater,
 ) -> int:
     """Reduce a region along axes; there is one at least."""
     if 0 in axes:
@@ -127,7 +129,7 @@ class _Blocks(Tasks):
         result: Array,
         reduced: Reduced,
         options: Options,
-        reader: Reader,
+        reader: Reader | Inflater,
         count: int,
         rows: int,
         width: int,
@@ -165,7 +167,7 @@ class _Rows(_Blocks):
         result: Array,
         reduced: Reduced,
         options: Options,
-        reader: Reader,
+        reader: Reader | Inflater,
     ) -> None:
         rows = max(1, BLOCK_BYTES // max(region.row_bytes, 1))
         count = -(-region.shape[0] // rows)
@@ -209,7 +211,7 @@ def _reduce_columns(
     result: Array,
     reduced: Reduced,
     options: Options,
-    reader: Reader,
+    reader: Reader | Inflater,
 ) -> int:
     """Reduce a region along its first axis and maybe others."""
     kept = tuple(n for k, n in enumerate(region.shape) if k not in axes)
@@ -249,7 +251,7 @@ class _Columns(_Blocks):
         result: Array,
         reduced: Reduced,
         options: Options,
-        reader: Reader,
+        reader: Reader | Inflater,
         begin: int,
         outputs: int,
     ) -> None:
