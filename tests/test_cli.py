@@ -187,14 +187,25 @@ def large(path: Path, count: int) -> None:
         stream.truncate(stream.tell() + 8 * count)
 
 
+def is_large(descriptor: Path) -> bool:
+    """Whether an open file of a process is the one that it is to read."""
+    try:
+        return descriptor.readlink().name == "large.npy"
+    except FileNotFoundError:  # closed meanwhile
+        return False
+
+
 def test_ctrl_c_ends_it_at_once(tmp_path):
     large(tmp_path / "large.npy", 1 << 36)
     running = subprocess.Popen(
         command("sum", str(tmp_path / "large.npy")),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
-    time.sleep(2)
-    assert running.poll() is None
+    deadline = time.monotonic() + 60
+    while not any(map(is_large, Path(f"/proc/{running.pid}/fd").iterdir())):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.2)
     running.send_signal(signal.SIGINT)
     start = time.monotonic()
     out, err = running.communicate(timeout=30)

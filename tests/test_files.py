@@ -404,10 +404,10 @@ def test_ctrl_c_ends_it(tmp_path):
         stream.truncate(stream.tell() + (1 << 37))
     code = """
         import os, signal, sys, threading, time, parsum
-        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         start = time.monotonic()
         try:
+            timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
             parsum.parallel_sum(sys.argv[1], workers=2)
         except KeyboardInterrupt:
             print("interrupted", time.monotonic() - start < 5)
