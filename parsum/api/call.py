@@ -394,13 +394,13 @@ class _Run:
                 result.imag[np.isnan(result.real)] = np.nan
             return flags
         if result.dtype.kind != "b":
+            if not in_parts:
+                raise TypeError(f"dtype must be complex for {array!r}, got {result.dtype}")
             warnings.warn(
                 "Casting complex values to real discards the imaginary part",
                 ComplexWarning,
                 stacklevel=outside(),
             )
-            if not in_parts:
-                raise TypeError(f"dtype must be complex for {array!r}, got {result.dtype}")
             array = array.real
         return self.whole(array, result, start)
 

@@ -45,6 +45,7 @@ _BYTES = np.dtype(np.uint8)
 @documented
 def parallel_reduce(
     a: ArrayLike | Fused | str,
+    /,
     reduction: str | Reduction | tuple[str | Reduction, ...],
     axis: Axis = None,
     dtype: DTypeLike | None = None,
@@ -85,7 +86,8 @@ def parallel_reduce(
     {running_floats}
     **arguments
         The arrays that an expression names, and arguments that functions of that name have of their
-        own: `ddof`, `ord`, `moments`, `weights`.
+        own: `ddof`, `ord`, `moments`, `weights`. Arrays whose names are arguments of this function
+        go to :class:`parsum.Fused`.
 
     Returns
     -------
