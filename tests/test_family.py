@@ -173,7 +173,19 @@ def test_compared(name, data):
         return
     for left, right in zip(parts(actual), parts(expected), strict=True):
         assert_alike(left, right, note)
+        if overflows(array, np.asarray(left)):
+            continue
         assert_equal(left, right, note)
+
+
+def overflows(array, result):
+    """Whether elements are out of the range of a result in `out`, where NumPy compares them."""
+    if array.dtype.kind not in "fc" or result.dtype.kind not in "fc":
+        return False
+    with np.errstate(all="ignore"):
+        cast_first = array.astype(np.result_type(result.dtype, np.float16), casting="unsafe")
+    narrow = result.dtype.itemsize < array.dtype.itemsize
+    return narrow and not np.array_equal(np.isfinite(cast_first), np.isfinite(array))
 
 
 # ---- what is rounded ----
