@@ -180,7 +180,7 @@ def test_compared(name, data):
 
 def overflows(array, result):
     """Whether elements are out of the range of a result in `out`, where NumPy compares them."""
-    if array.dtype.kind not in "fc" or result.dtype.kind not in "fc":
+    if array.dtype.kind not in "fc" or result.dtype.kind != array.dtype.kind:
         return False
     with np.errstate(all="ignore"):
         cast_first = array.astype(np.result_type(result.dtype, np.float16), casting="unsafe")
