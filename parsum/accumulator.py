@@ -188,9 +188,9 @@ class Accumulator:
         groups.extend(alone(part) for part in parts if not part.joins)
         return groups
 
-    def _now_for(self, shape: tuple[int, ...]) -> _Progress:
-        """Return the progress of no elements, for results of that shape."""
-        stores: list[States | Tree] = []
+    def _kinds(self, shape: tuple[int, ...]) -> list[Kind]:
+        """Return what the states of each pass have in common, for results of that shape."""
+        kinds = []
         for group in self._groups:
             in_order = any(
                 isinstance(part, Part)
@@ -199,12 +199,18 @@ class Accumulator:
                 for part in group.parts
             )
             # In the tree of one call over all, whose elements are one after the other in memory.
-            kind = Kind(
-                group.row, group.parameter, shape, self._dtypes, group.numbered, group.skip_nan,
-                in_order or group.row.ordered,
+            kinds.append(
+                Kind(
+                    group.row, group.parameter, shape, self._dtypes, group.numbered,
+                    group.skip_nan, in_order or group.row.ordered,
+                )
             )  # fmt: skip
-            stores.append(Tree(kind) if group.row.ordered else States(kind))
-        return _Progress(tuple(stores), (0,) * len(stores), 0, None, False)
+        return kinds
+
+    def _now_for(self, shape: tuple[int, ...]) -> _Progress:
+        """Return the progress of no elements, for results of that shape."""
+        stores = tuple(_store_of(kind)(kind) for kind in self._kinds(shape))
+        return _Progress(stores, (0,) * len(stores), 0, None, False)
 
     # ---- filling ----
 
@@ -276,8 +282,6 @@ class Accumulator:
             self._now = _Progress(now.stores, now.flags, length, None, now.masked)
             return True
         if a.ndim != 1:
-            return False
-        if store.kind.numbered:
             return False
         new, more = store.with_buffers(a, chunk[1] if self._two else None, _ALONE)
         self._now = _Progress((new,), (now.flags[0] | more,), length, None, now.masked)
@@ -572,7 +576,7 @@ class Accumulator:
                 "parameter": self._parameter,
                 "arguments": self._arguments,
                 "axis": self._axis,
-                "dtypes": [_dtype_text(dtype) for dtype in self._dtypes],
+                "dtypes": [dtype.str for dtype in self._dtypes],
                 "shape": self._shape,
                 "length": now.length,
                 "flags": now.flags,
@@ -626,6 +630,10 @@ class _Progress(NamedTuple):
     masked: bool  # whether a chunk was a masked array
 
 
+def _store_of(kind: Kind) -> type[States | Tree]:
+    return Tree if kind.row.ordered else States
+
+
 def _taken(now: _Progress, shape: tuple[int, ...]) -> Array:
     return np.full(shape, now.length, np.int64) if now.taken is None else now.taken
 
@@ -676,10 +684,6 @@ _DTYPE_KINDS = "biufcmM"
 def _layout() -> list[Any]:
     """Return what must agree between machines for states to mean the same."""
     return [sys.byteorder, int(np.finfo(np.longdouble).nmant), np.dtype(np.longdouble).itemsize]
-
-
-def _dtype_text(dtype: DType) -> str:
-    return dtype.str
 
 
 def _damaged(why: str) -> ValueError:
@@ -759,29 +763,23 @@ def _with_states(acc: Accumulator, header: Any, body: memoryview) -> Accumulator
     outputs = count_of(shape)
     if len(sizes) != len(acc._groups) or len(flags) != len(acc._groups):
         raise _damaged("have other states")
-    for group, parts in zip(acc._groups, sizes, strict=True):
-        # No memory is asked for that the bytes do not fill.
-        width = group.row.state_size - group.row.header
-        if not group.row.ordered and parts != [outputs * width]:
-            raise _damaged("have states of another size")
     if type(number) is not int or not 0 <= number < 1 << 63:
         raise _damaged("have a wrong count")
     if not all(type(k) is int and 0 <= k <= OVERFLOW | INVALID | DIVIDE | EMPTY for k in flags):
         raise _damaged("have wrong flags")
-    now = acc._now_for(shape) if outputs * 16 <= len(body) or outputs <= 1 << 16 else None
-    if now is None:
-        raise _damaged("have a shape that they do not fill")
-    position = 0
-    for store, parts in zip(now.stores, sizes, strict=True):
+    position, stores = 0, []
+    for kind, parts in zip(acc._kinds(shape), sizes, strict=True):
         sections = []
         for size in parts:
             if type(size) is not int or not 0 <= size <= len(body) - position:
                 raise _damaged("end too early")
             sections.append(bytes(body[position : position + size]))
             position += size
-        if not store.load(sections):
+        store = _store_of(kind).loaded(kind, sections)
+        if store is None:
             raise _damaged("hold no states")
         store.count_on(number)
+        stores.append(store)
     taken = None
     if header["taken"]:
         if len(body) - position != outputs * 8:
@@ -793,5 +791,5 @@ def _with_states(acc: Accumulator, header: Any, body: memoryview) -> Accumulator
         position = len(body)
     if position != len(body):
         raise _damaged("do not end where they should")
-    acc._now = _Progress(now.stores, flags, number, taken, bool(header["masked"]))
+    acc._now = _Progress(tuple(stores), flags, number, taken, bool(header["masked"]))
     return acc

@@ -324,11 +324,8 @@ class StateArray:
         return copy.rows[:, self.row.header :].tobytes()
 
     def load(self, data: bytes) -> bool:
-        """Take values from bytes that ``dump`` gave; False if they are no states."""
-        width = self.row.state_size - self.row.header
-        if len(data) != self.size * width:
-            return False
-        values = np.frombuffer(data, np.uint8).reshape(self.size, width)
+        """Take values from as many bytes as ``dump`` gives; False if they are no states."""
+        values = np.frombuffer(data, np.uint8).reshape(self.size, -1)
         self.rows[:, self.row.header :] = values
         return bool(lib.parsum_valid_all(self.row.pointer, self.pointer, self.size))
 

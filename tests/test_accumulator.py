@@ -398,6 +398,16 @@ def test_copies_go_their_own_way():
         assert acc.to_bytes() == other.to_bytes()
 
 
+def test_pickles_of_many_results():
+    """What has no elements is few bytes in a fixed tree, however many results it is for."""
+    for method in ("exact", "fast"):
+        acc = Accumulator("sum", dtype="d", axis=0, shape=(100_000,), method=method)
+        again = pickle.loads(pickle.dumps(acc))
+        row = np.arange(100_000.0)
+        again.update(row[None])
+        assert_same(again.result(), row)
+
+
 def test_pickles_across_processes():
     code = """
         import pickle, sys, numpy as np, parsum

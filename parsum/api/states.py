@@ -145,12 +145,18 @@ class States:
         return self.states.finish(type_, results)
 
     def dump(self) -> list[bytes]:
-        """Return what ``load`` makes an equal store of."""
+        """Return what ``loaded`` makes equal states of."""
         return [self.states.dump(self.kind.parameter)]
 
-    def load(self, data: list[bytes]) -> bool:
-        """Become what ``dump`` gave; False if the bytes are none."""
-        return len(data) == 1 and self.states.load(data[0])
+    @classmethod
+    def loaded(cls, kind: Kind, data: list[bytes]) -> States | None:
+        """Return states equal to those that ``dump`` was of; None if the bytes are none."""
+        width = kind.row.state_size - kind.row.header
+        # No memory is asked for that the bytes do not fill.
+        if len(data) != 1 or len(data[0]) != kind.outputs * width:
+            return None
+        states = cls(kind)
+        return states if states.states.load(data[0]) else None
 
 
 class Tree:
@@ -162,11 +168,10 @@ class Tree:
     No state is changed once it is on the stack.
     """
 
-    __slots__ = ("before", "begin", "kind", "leaves", "stack", "waiting", "waiting_where")
+    __slots__ = ("before", "kind", "leaves", "stack", "waiting", "waiting_where")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
-        self.begin = 0  # the number of the first leaf's first element
         self.leaves = 0
         self.stack: list[tuple[int, States]] = []
         self.waiting: tuple[Array, ...] = ()
@@ -176,7 +181,7 @@ class Tree:
     def copy(self) -> Tree:
         """Return an equal tree."""
         copy = Tree(self.kind)
-        copy.begin, copy.leaves = self.begin, self.leaves
+        copy.leaves = self.leaves
         copy.stack = self.stack.copy()
         copy.waiting, copy.waiting_where = self.waiting, self.waiting_where
         copy.before = self.before
@@ -249,7 +254,7 @@ class Tree:
     def _state_of(
         self, arrays: tuple[Array, ...], where: Array | None, options: Options
     ) -> tuple[States, int]:
-        """Return the state of the elements that come next."""
+        """Return the state of elements."""
         states = States(self.kind)
         a, b = arrays[0], arrays[1] if len(arrays) > 1 else None
         row = self.kind.row
@@ -257,7 +262,6 @@ class Tree:
             where is None
             and row.on_stack
             and self.kind.as_they_are
-            and not self.kind.numbered
             and a.nbytes <= SMALL_BYTES
             and all(k.dtype.isnative and k.flags.aligned for k in arrays)
         ):
@@ -266,8 +270,7 @@ class Tree:
                 return states, states.states.become(self.kind.parameter, data, other, a.size)
             except (ValueError, BufferError):
                 pass  # not contiguous
-        first = self.begin + self.leaves * LEAF
-        return states, states.take(Chunk(arrays, (0,), where), first, options)
+        return states, states.take(Chunk(arrays, (0,), where), 0, options)
 
     def _push(
         self, arrays: tuple[Array, ...], where: Array | None, level: int, options: Options
@@ -321,14 +324,11 @@ class Tree:
         new = Tree(self.kind)
         whole, flags = self.joined()
         later, more = other.joined()
-        later.states.shift(first)
         new.before = whole
-        held = len(other.waiting[0]) if other.waiting else 0
-        new.begin = first + other.begin + other.leaves * LEAF + held
         return new, flags | more | whole.states.combine(later.states)
 
     def count_on(self, number: int) -> None:
-        """Do nothing: a tree counts by itself."""
+        """Do nothing: places of elements and a fixed tree do not go together."""
 
     def values(self, type_: int, results: Array) -> int:
         """Write the results of all outputs; return flags."""
@@ -336,8 +336,8 @@ class Tree:
         return flags | whole.values(type_, results)
 
     def dump(self) -> list[bytes]:
-        """Return what ``load`` makes an equal tree of."""
-        levels = np.array([self.begin, *(level for level, _ in self.stack)], "<i8").tobytes()
+        """Return what ``loaded`` makes an equal tree of."""
+        levels = np.array([level for level, _ in self.stack], "<i8").tobytes()
         where = b"" if self.waiting_where is None else self.waiting_where.tobytes()
         before = b"" if self.before is None else self.before.dump()[0]
         arrays = [array.tobytes() for array in self.waiting]
@@ -346,39 +346,31 @@ class Tree:
             *(states.dump()[0] for _, states in self.stack),
         ]  # fmt: skip
 
-    def load(self, data: list[bytes]) -> bool:
-        """Become what ``dump`` gave; False if the bytes are none."""
-        dtypes = self.kind.dtypes
-        if (
-            len(data) < 4
-            or len(data[0]) % 8
-            or not data[0]
-            or data[3] not in (b"\0", bytes([len(dtypes)]))
-        ):
-            return False
-        begin, *levels = (int(number) for number in np.frombuffer(data[0], "<i8"))
-        arrays = data[4 : 4 + data[3][0]]
-        states = data[4 + data[3][0] :]
-        ordered = all(a > b for a, b in pairwise(levels))
-        if len(states) != len(levels) or not ordered:
-            return False
-        if levels and not 0 <= min(levels) <= max(levels) <= _MOST_LEVELS:
-            return False
-        if not 0 <= begin < 1 << 62:
-            return False
-        self.begin = begin
-        self.leaves = sum(1 << level for level in levels)
-        for level, state in zip(levels, states, strict=True):
-            self.stack.append((level, States(self.kind)))
-            if not self.stack[-1][1].load([state]):
-                return False
+    @classmethod
+    def loaded(cls, kind: Kind, data: list[bytes]) -> Tree | None:
+        """Return a tree equal to that which ``dump`` was of; None if the bytes are none."""
+        counts = (b"\0", bytes([len(kind.dtypes)]))
+        if len(data) < 4 or len(data[0]) % 8 or data[3] not in counts:
+            return None
+        levels = [int(level) for level in np.frombuffer(data[0], "<i8")]
+        arrays, nodes = data[4 : 4 + data[3][0]], data[4 + data[3][0] :]
+        if len(nodes) != len(levels) or not all(a > b for a, b in pairwise(levels)):
+            return None
+        if levels and not 0 <= levels[-1] <= levels[0] <= _MOST_LEVELS:
+            return None
+        tree = cls(kind)
+        tree.leaves = sum(1 << level for level in levels)
+        for level, node in zip(levels, nodes, strict=True):
+            states = States.loaded(kind, [node])
+            if states is None:
+                return None
+            tree.stack.append((level, states))
         if data[1]:
-            self.before = States(self.kind)
-            if not self.before.load([data[1]]):
-                return False
-        if arrays:
-            return self._load_waiting(arrays, data[2])
-        return not data[2]
+            tree.before = States.loaded(kind, [data[1]])
+            if tree.before is None:
+                return None
+        whole = tree._load_waiting(arrays, data[2]) if arrays else not data[2]
+        return tree if whole else None
 
     def _load_waiting(self, arrays: list[bytes], where: bytes) -> bool:
         waiting: list[Array] = []
