@@ -1,5 +1,7 @@
 """Parallel reductions of NumPy arrays: exact, reproducible, free of the GIL, at memory speed."""
 
+from typing import TYPE_CHECKING, Any
+
 from parsum.accumulator import Accumulator
 from parsum.api import (
     Description,
@@ -36,13 +38,15 @@ from parsum.api import (
     parallel_vecdot,
     parallel_weighted_mean,
 )
-from parsum.compiler import CompileError, cache_folder
 from parsum.custom import Reduction
 from parsum.engine import get_workers, limit_workers, set_workers
-from parsum.files import File
-from parsum.files import open_file as open
 from parsum.fused import Fused
 from parsum.reduction import cpu_level, cpu_levels
+from parsum.sources import File, Source
+from parsum.sources import open_source as open
+
+if TYPE_CHECKING:
+    from parsum.compiler import CompileError, cache_folder
 
 __version__ = "0.1.0"
 
@@ -54,6 +58,7 @@ __all__ = [
     "Fused",
     "MinMax",
     "Reduction",
+    "Source",
     "cache_folder",
     "cpu_level",
     "cpu_levels",
@@ -93,3 +98,12 @@ __all__ = [
     "parallel_weighted_mean",
     "set_workers",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Of kernels made at run time, whose imports take as long as all others together.
+    if name in ("CompileError", "cache_folder"):
+        from parsum import compiler
+
+        return getattr(compiler, name)
+    raise AttributeError(f"module 'parsum' has no attribute {name!r}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from parsum import engine
 from parsum.api.arguments import (
+    ALONE,
     Array,
     Axis,
     DType,
@@ -24,22 +24,24 @@ from parsum.api.arguments import (
     check_axis,
     check_options,
     check_where,
+    is_masked,
+    located,
+    without,
 )
 from parsum.api.call import native, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined
-from parsum.api.states import Chunk, Kind, States, Tree, count_of
+from parsum.api.states import Chunk, Kind, States, Tree, count_of, store_of
+from parsum.api.streaming import pieces_of
 from parsum.api.toolkit import parallel_reduce
 from parsum.api.views import SMALL_BYTES
 from parsum.custom import Reduction
-from parsum.files import File
 from parsum.fused import Fused
 from parsum.reduction import DIVIDE, EMPTY, INVALID, MEMBERS_LIMIT, METHODS, OVERFLOW
+from parsum.sources import Source
 
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
-#: How small chunks are taken in.
-_ALONE = Options(1, "exact", None, None)
 _MAGIC = b"parsum accumulator\n"
 #: Of the bytes that an accumulator turns into; a change of any state in csrc raises it.
 _FORMAT = 1
@@ -209,7 +211,7 @@ class Accumulator:
 
     def _now_for(self, shape: tuple[int, ...]) -> _Progress:
         """Return the progress of no elements, for results of that shape."""
-        stores = tuple(_store_of(kind)(kind) for kind in self._kinds(shape))
+        stores = tuple(store_of(kind)(kind) for kind in self._kinds(shape))
         return _Progress(stores, (0,) * len(stores), 0, None, False)
 
     # ---- filling ----
@@ -228,7 +230,8 @@ class Accumulator:
         ----------
         *chunk : array_like
             The elements; two arrays for a reduction of two. They follow those of earlier chunks
-            along the first axis that is reduced.
+            along the first axis that is reduced. A path, a :class:`parsum.Source` or an iterator of
+            arrays is read piece by piece.
         where : array_like of bool, optional
             Elements to include; broadcasts to the shape of the chunk.
         workers : int, optional
@@ -256,6 +259,12 @@ class Accumulator:
                 if self._quick(chunk):
                     return
         options = check_options(workers, self._method, executor, progress)
+        source = None if self._two else located(chunk[0])
+        if isinstance(source, Source):
+            check_where(where, cast(Array, source))
+            with self._lock:
+                self._read(source, options)
+            return
         arrays, included, masked = self._checked(chunk, where)
         with self._lock:
             self._take(arrays, included, masked, options)
@@ -283,9 +292,24 @@ class Accumulator:
             return True
         if a.ndim != 1:
             return False
-        new, more = store.with_buffers(a, chunk[1] if self._two else None, _ALONE)
+        new, more = store.with_buffers(a, chunk[1] if self._two else None, ALONE)
         self._now = _Progress((new,), (now.flags[0] | more,), length, None, now.masked)
         return True
+
+    def _read(self, source: Source, options: Options) -> None:
+        """Take in a source piece by piece; all of it or nothing."""
+        new = self.copy()
+        axes = check_axes(self._axis, source.ndim)
+        alone = options._replace(progress=None)
+        with engine.reporting(options.progress, source.nbytes) as report:
+            done = 0
+            for array, mask in pieces_of(source, axes):
+                new._take((array,), None if mask is None else ~mask, False, alone)
+                done += array.nbytes
+                if report:
+                    report(done, max(done, source.nbytes))
+        self._dtypes, self._groups, self._shape = new._dtypes, new._groups, new._shape
+        self._now = new._now
 
     def _checked(
         self, chunk: tuple[Any, ...], where: Any
@@ -294,11 +318,11 @@ class Accumulator:
         arrays, masks, masked = [], [], False
         for a in chunk:
             array, mask = as_array(a)
-            if isinstance(array, File):
-                raise TypeError(f"chunks must be arrays, got {array!r}")
+            if isinstance(array, Source):
+                raise TypeError(f"chunks must be arrays for {self._names[0]!r}, got {array!r}")
             arrays.append(array)
             masks.append(mask)
-            masked |= isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked)
+            masked |= is_masked(a)
         if self._two:
             if any(isinstance(array, Fused) for array in arrays):
                 raise TypeError(f"chunks must be arrays for {self._names[0]!r}, got an expression")
@@ -307,10 +331,9 @@ class Accumulator:
                     f"both arrays of a chunk must have one shape, got {arrays[0].shape} and "
                     f"{arrays[1].shape}"
                 )
-        included = check_where(where, arrays[0].shape)
+        included = check_where(where, arrays[0])
         for mask in masks:
-            if mask is not None:
-                included = ~mask if included is None else included & ~mask
+            included = without(mask, included)
         return tuple(arrays), included, masked
 
     def _take(
@@ -564,6 +587,9 @@ class Accumulator:
         They are for other processes and machines of the same byte order and kind of long double.
         A reduction of one's own is not part of them.
         """
+        import hashlib
+        import json
+
         with self._lock:
             now = self._now
             sections = [store.dump() for store in now.stores]
@@ -630,10 +656,6 @@ class _Progress(NamedTuple):
     masked: bool  # whether a chunk was a masked array
 
 
-def _store_of(kind: Kind) -> type[States | Tree]:
-    return Tree if kind.row.ordered else States
-
-
 def _taken(now: _Progress, shape: tuple[int, ...]) -> Array:
     return np.full(shape, now.length, np.int64) if now.taken is None else now.taken
 
@@ -692,6 +714,9 @@ def _damaged(why: str) -> ValueError:
 
 def _restored(data: bytes, reductions: tuple[Reduction, ...]) -> Accumulator:
     """Make an accumulator of bytes, of which nothing is trusted."""
+    import hashlib
+    import json
+
     head = len(_MAGIC) + hashlib.sha256().digest_size
     if not isinstance(data, bytes) or data[: len(_MAGIC)] != _MAGIC:
         raise _damaged("are something else")
@@ -775,7 +800,7 @@ def _with_states(acc: Accumulator, header: Any, body: memoryview) -> Accumulator
                 raise _damaged("end too early")
             sections.append(bytes(body[position : position + size]))
             position += size
-        store = _store_of(kind).loaded(kind, sections)
+        store = store_of(kind).loaded(kind, sections)
         if store is None:
             raise _damaged("hold no states")
         store.count_on(number)

@@ -61,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         _say(f"{error.filename}: {reason}" if error.filename else reason)
-    except (ValueError, TypeError, MemoryError, ZeroDivisionError) as error:
+    except (
+        ValueError, TypeError, MemoryError, ZeroDivisionError, ImportError, RuntimeError,
+    ) as error:  # fmt: skip
         _say(str(error) or type(error).__name__)
     return 1
 
@@ -81,8 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="parsum",
         description="Exact, reproducible reductions of arrays in files, on all cores.",
-        epilog="A FILE is a .npy or .npz file, or one of raw elements if --dtype is given. It is "
-        "read piece by piece: files larger than memory are no trouble.",
+        epilog="A FILE is a .npy or .npz file, one of raw elements if --dtype is given, an HDF5, "
+        "Parquet, Feather or Arrow file, or a Zarr folder. It is read piece by piece: files larger "
+        "than memory are no trouble.",
     )
     parser.add_argument("--version", action="version", version=f"parsum {parsum.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -108,7 +111,12 @@ def _add_reduction(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument(
         "--axis", type=_integers, help="the axis to reduce, or several: 0,2 (default: all)"
     )
-    command.add_argument("--member", help="which array of a .npz file")
+    command.add_argument(
+        "--member", help="which array of a .npz, HDF5 or Zarr file, which column of a table"
+    )
+    command.add_argument(
+        "--where-finite", action="store_true", help="leave out infinities, NaN and NaT"
+    )
     raw = command.add_argument_group("raw elements")
     raw.add_argument("--dtype", help="their dtype, such as float32 or '>i4'")
     raw.add_argument("--shape", type=_integers, help="their shape, such as 100,-1 (default: -1)")
@@ -139,7 +147,7 @@ def _integers(text: str) -> tuple[int, ...]:
 
 
 def _reduce(options: argparse.Namespace) -> int:
-    file = parsum.open(
+    source = parsum.open(
         options.file, member=options.member, dtype=options.dtype, shape=options.shape,
         offset=options.offset, order=options.order,
     )  # fmt: skip
@@ -149,13 +157,15 @@ def _reduce(options: argparse.Namespace) -> int:
     if options.axis is not None:
         keywords["axis"] = options.axis[0] if len(options.axis) == 1 else options.axis
     keywords["progress"] = not options.quiet and sys.stderr.isatty() and _has_tqdm()
-    result = FUNCTIONS[options.name](file, **keywords)
+    result = FUNCTIONS[options.name](
+        source.finite() if options.where_finite else source, **keywords
+    )
     if options.json:
         described = {
             "file": options.file,
             "operation": options.name,
-            "dtype": str(file.dtype),
-            "shape": list(file.shape),
+            "dtype": str(source.dtype),
+            "shape": list(source.shape),
             "result": _plain(result),
         }
         print(json.dumps(described))

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from cffi import FFI
 from numpy.typing import DTypeLike
 
-from parsum import compiler
 from parsum.frame import C_TYPES, NAME, c_result, lanes_for, source_of
 from parsum.reduction import (
     BYTE,
@@ -225,6 +223,8 @@ class Reduction:
         texts = {key: given[key] for key in _TEXTS}
 
         def define_for(dtype: DType, to: DType) -> Row:
+            from parsum import compiler
+
             width = lanes_for(fields, lanes, bool(commutative))
             source = source_of(fields, texts, dtype, to, width)
             what = f"{name} for {dtype}"
@@ -486,6 +486,8 @@ def _result_dtype(result: Any) -> DType:
 
 def _address(function: Any, name: str) -> int:
     """Return the address of a compiled function."""
+    from cffi import FFI
+
     place: Any = None
     if isinstance(function, (int, np.integer)) and not isinstance(function, bool):
         place = int(function)

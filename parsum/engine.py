@@ -261,7 +261,7 @@ def check_progress(progress: object) -> None:
 
 
 @contextmanager
-def _reporting(progress: bool | Progress | None, total: int) -> Iterator[Progress | None]:
+def reporting(progress: bool | Progress | None, total: int) -> Iterator[Progress | None]:
     """Give the function to call with (done, total), from a switch or a function."""
     if progress is None or progress is False:
         yield None
@@ -318,7 +318,7 @@ def run_job(
         except BaseException:
             job.cancel()
             raise
-    with _reporting(progress, job.total) as report:
+    with reporting(progress, job.total) as report:
         often = main or report is not None
         futures: list[Future[None]] = []
         try:

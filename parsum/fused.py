@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from parsum import compiler
 from parsum.expression import Expression, Kind, Typed
 from parsum.reduction import ARRAYS_LIMIT, map_at
 
@@ -27,6 +26,8 @@ def _expression(text: str) -> Expression:
 def _map(expression: Expression, kinds: tuple[Kind, ...]) -> tuple[Typed, Any]:
     """Return the expression over such arrays, and the C function."""
     typed = expression.typed(kinds)
+    from parsum import compiler
+
     (place,) = compiler.load(typed.source, ("map",), f"expression {expression.text!r}")
     return typed, map_at(place)
 

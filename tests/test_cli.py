@@ -15,8 +15,13 @@ import termios
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
+import zarr
 from children import environment
 
 import parsum
@@ -240,3 +245,34 @@ def test_a_bar_in_a_terminal(tmp_path):
     bar = in_terminal("sum", str(path))
     assert "100%" in bar and "GB" in bar.replace("G/", "GB") and "B/s" in bar
     assert in_terminal("sum", str(path), "--quiet") == ""
+
+
+def test_files_of_other_libraries(capsys, file):
+    numbers = np.array([1.0, np.inf, np.nan, 4.0])
+    zarr.create_array(store="a.zarr", data=numbers)
+    with h5py.File("a.h5", "w") as stored:
+        stored["x"] = numbers
+    table = pa.table({"x": numbers, "y": pa.array([1, None, 3, None])})
+    pa.parquet.write_table(table, "a.parquet")
+    pa.feather.write_feather(table, "a.feather")
+    for name, member in (
+        ("a.zarr", []), ("a.h5", []), ("a.parquet", ["--member=x"]), ("a.feather", ["--member=x"]),
+    ):  # fmt: skip
+        assert said(capsys, "sum", name, *member)[0] == "nan\n"
+        assert said(capsys, "sum", name, *member, "--where-finite")[0] == "5.0\n"
+        assert said(capsys, "argmax", name, *member, "--where-finite")[0] == "3\n"
+    assert said(capsys, "sum", "a.parquet", "--member=y")[0] == "4\n"
+    assert said(capsys, "mean", "a.npy", "--where-finite")[0] == "3.7\n"
+    assert said(capsys, "sum", "a.npy", "--where-finite", "--axis=0")[0] == "5.5\n7.0\n6.0\n"
+    message = "member must be one of 'x', 'y' of a.parquet, got 'z'\n"
+    assert said(capsys, "sum", "a.parquet", "--member=z", status=1)[1] == f"parsum: {message}"
+    Path("bad.parquet").write_bytes(b"PAR1" + bytes(50))
+    out, err = said(capsys, "sum", "bad.parquet", status=1)
+    assert out == "" and err.startswith("parsum: ") and err.count("\n") == 1
+
+
+def test_a_library_that_is_missing(capsys, file, monkeypatch):
+    pa.parquet.write_table(pa.table({"x": [1]}), "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    err = said(capsys, "sum", "a.parquet", status=1)[1]
+    assert err == "parsum: a.parquet needs pyarrow to be read: pip install parsum[arrow]\n"

@@ -116,8 +116,8 @@ def test_arguments(folder):
         parsum.parallel_dot(array[0], file)
     with pytest.raises(TypeError, match="must be an array in memory"):
         parsum.parallel_weighted_mean(file, weights=array)
-    with pytest.raises(TypeError, match=r"chunks must be arrays, got <parsum\.File"):
-        parsum.Accumulator("sum").update(file)
+    with pytest.raises(TypeError, match=r"chunks must be arrays for 'dot', got <parsum\.File"):
+        parsum.Accumulator("dot").update(array, file)
     with pytest.raises(ValueError, match="workers must be -1 or at least 1, got 0"):
         parallel_sum(file, workers=0)
 
@@ -236,7 +236,7 @@ def test_members_of_archives(folder, save):
     save(folder / "one.npz", np.arange(5.0))
     assert parallel_sum(folder / "one.npz") == 10.0
     np.save(folder / "plain.npy", np.arange(5.0))
-    with pytest.raises(TypeError, match=r"which is no \.npz file"):
+    with pytest.raises(TypeError, match="which holds a single array"):
         parsum.open(folder / "plain.npy", member="a")
     save(folder / "objects.npz", np.array([Harmful()], object))
     with pytest.raises(TypeError, match="must be of bool, integers"):

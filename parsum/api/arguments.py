@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from concurrent.futures import ThreadPoolExecutor
-from os import PathLike
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -12,9 +11,9 @@ from numpy.exceptions import AxisError
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from parsum import engine
-from parsum.files import File, open_file
 from parsum.fused import Fused
 from parsum.reduction import METHODS
+from parsum.sources import Source, source_of
 
 Array: TypeAlias = np.ndarray[Any, Any]
 DType: TypeAlias = np.dtype[Any]
@@ -46,6 +45,10 @@ class Options(NamedTuple):
     progress: Progress
 
 
+#: As the worker of another job runs what it has to.
+ALONE = Options(1, "exact", None, None)
+
+
 def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Options:
     """Refuse what is not a way to run a call."""
     engine.check_workers(workers)
@@ -61,24 +64,37 @@ def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Op
 def as_array(a: Any) -> tuple[Array, Array | None]:
     """Return any array_like as a plain ndarray, and its mask if it is a masked array.
 
-    Fused expressions and files stay what they are, with what all arrays have: see
-    ``check_in_memory``.
+    Fused expressions and sources stay what they are, with what all arrays have: see
+    ``check_in_memory``. An iterator is begun: see ``located``.
     """
-    if isinstance(a, (Fused, File)):
+    if isinstance(a, Fused):
         return cast(Array, a), a.mask
-    if isinstance(a, (str, PathLike)):
-        return cast(Array, open_file(a)), None
     if isinstance(a, np.ma.MaskedArray):
         mask = np.ma.getmask(a)
         return np.asarray(a.data), None if mask is np.ma.nomask else np.asarray(mask)
+    a = located(a)
+    if isinstance(a, Source):
+        return cast(Array, a), None
     if not isinstance(a, np.ndarray) and hasattr(a, "__dlpack__") and not hasattr(a, "__array__"):
         return np.from_dlpack(a), None
     return np.asarray(a), None
 
 
+def located(a: Any) -> Any:
+    """Return the source that a path, an object of another library or an iterator stands for.
+
+    Anything else is returned as it is. Whoever looks at an argument twice calls this first, as a
+    file would be opened twice, and an iterator's first array be gone.
+    """
+    if isinstance(a, (np.ndarray, Fused, Source, list, tuple)):
+        return a
+    found = source_of(a)
+    return a if found is None else found
+
+
 def check_in_memory(array: Array, name: str) -> None:
     """Refuse what has no elements in memory."""
-    if isinstance(array, (Fused, File)):
+    if isinstance(array, (Fused, Source)):
         raise TypeError(f"{name} must be an array in memory, got {array!r}")
 
 
@@ -121,10 +137,13 @@ def check_axis(axis: Any) -> int:
         ) from None
 
 
-def check_where(where: Any, shape: tuple[int, ...]) -> Array | None:
-    """Return the elements to include, in the shape of the array; None for all."""
+def check_where(where: Any, array: Array) -> Array | None:
+    """Return the elements of an array to include, in its shape; None for all."""
     if where is True or where is NO_VALUE:
         return None
+    if isinstance(array, Source):
+        raise TypeError(f"where must be left out for {array!r}")
+    shape = array.shape
     if isinstance(where, (np.ndarray, np.generic)):
         mask = np.asarray(where)
         if mask.dtype != _BOOL:
@@ -137,6 +156,26 @@ def check_where(where: Any, shape: tuple[int, ...]) -> Array | None:
         raise ValueError(
             f"where must broadcast to the shape of a, {shape}, got shape {mask.shape}"
         ) from None
+
+
+def is_masked(a: Any) -> bool:
+    """Tell whether results are to be masked where nothing was taken in."""
+    return isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked)
+
+
+def without(mask: Array | None, included: Array | None) -> Array | None:
+    """Return which elements are included and not masked; None for all."""
+    if mask is None:
+        return included
+    return ~mask if included is None else included & ~mask
+
+
+def kept_shapes(
+    shape: tuple[int, ...], axes: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shape of results without the reduced axes, and with these of length 1."""
+    kept = tuple(n for k, n in enumerate(shape) if k not in axes)
+    return kept, tuple(1 if k in axes else n for k, n in enumerate(shape))
 
 
 def check_keepdims(keepdims: Any) -> bool:

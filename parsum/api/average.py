@@ -21,6 +21,7 @@ from parsum.api.arguments import (
     check_in_memory,
     check_keepdims,
     check_options,
+    kept_shapes,
 )
 from parsum.api.call import native, part_of, reduce_pairs, report
 from parsum.api.documents import documented
@@ -122,11 +123,11 @@ def parallel_weighted_mean(
     dtype = native(np.result_type(array.dtype, weight.dtype))
     if array.dtype.kind in "biu":
         dtype = np.result_type(dtype, _FLOAT64)
-    kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
+    kept, full = kept_shapes(array.shape, axes)
     mean, total, flags = _weighted(array, weight, axes, mask, kept, dtype, options)
-    is_masked = isinstance(a, np.ma.MaskedArray) or isinstance(weights, np.ma.MaskedArray)
+    masked = isinstance(a, np.ma.MaskedArray) or isinstance(weights, np.ma.MaskedArray)
     if flags & DIVIDE:
-        if not is_masked:
+        if not masked:
             raise ZeroDivisionError(
                 "weights must not sum to zero, as they are divided by their sum"
             )
@@ -136,9 +137,8 @@ def parallel_weighted_mean(
     if flags:
         report("parallel_weighted_mean", flags, dtype)
     if keepdims:
-        shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
-        mean, total = mean.reshape(shape), total.reshape(shape)
-    if is_masked:
+        mean, total = mean.reshape(full), total.reshape(full)
+    if masked:
         nothing = total == 0
         if mask is not None:
             nothing |= np.all(mask, axis=axes, keepdims=keepdims)

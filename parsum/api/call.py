@@ -24,10 +24,12 @@ from parsum.api.arguments import (
     check_out,
     check_out_type,
     check_where,
+    is_masked,
+    kept_shapes,
 )
-from parsum.api.streaming import Reduced, reduce_file
+from parsum.api.passes import reduce_pass
+from parsum.api.streaming import Reduced
 from parsum.api.views import SMALL_BYTES, view_of
-from parsum.files import File
 from parsum.fused import Fused
 from parsum.reduction import (
     COPY_BYTES,
@@ -44,6 +46,7 @@ from parsum.reduction import (
     reduce_two,
     type_of,
 )
+from parsum.sources import Source
 
 _INT64 = np.dtype(np.int64)
 _UINT64 = np.dtype(np.uint64)
@@ -148,7 +151,7 @@ def reduce(
         and (keepdims is False or keepdims is True)
         and mask is None
         and type(array) is np.ndarray
-        and not isinstance(a, np.ma.MaskedArray)
+        and not is_masked(a)
     ):
         given = _reduce_at_once(
             operation, array, axis, result_dtype, keepdims, options, skip_nan, parameter, values
@@ -163,11 +166,8 @@ def reduce(
     dtype: DType = result_dtype(array.dtype)
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
-    included = check_where(where, array.shape)
-    if included is not None and isinstance(array, File):
-        raise TypeError(f"where must be left out for {array!r}")
-    kept_shape = tuple(n for k, n in enumerate(array.shape) if k not in axes)
-    full_shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
+    included = check_where(where, array)
+    kept_shape, full_shape = kept_shapes(array.shape, axes)
     shape = full_shape if keepdims else kept_shape
     if out is not None:
         check_out(operation.name, out, shape, keepdims)
@@ -179,9 +179,7 @@ def reduce(
                 "where mask one has to specify 'initial'"
             )
     if initial is None and any(array.shape[k] == 0 for k in axes):
-        raise ValueError(
-            f"zero-size array to reduction operation {operation.ufunc} which has no identity"
-        )
+        raise ValueError(_no_elements(operation))
     start = None
     if initial is not NO_VALUE and initial is not None:
         start = np.empty((), dtype)
@@ -190,7 +188,7 @@ def reduce(
     # The kernels write into `out` unless it is of another type or shares memory with what they
     # read.
     direct = out is not None and out.dtype == dtype and values == 1 and presets is None
-    direct = direct and not isinstance(array, File)
+    direct = direct and not isinstance(array, Source)
     for other in (*(array.arrays if isinstance(array, Fused) else (array,)), included, mask):
         if direct and other is not None and np.may_share_memory(out, other):
             direct = False
@@ -222,6 +220,8 @@ def reduce(
         kept = result.reshape(kept_shape + extra) if not keepdims else drop_axes(result, axes)
         run = _Run(operation, axes, included, mask, options, skip_nan, parameter)
         flags = run.parts(array, kept, start)
+    if flags & EMPTY and not operation.identity and not operation.empty and mask is None:
+        raise ValueError(_no_elements(operation))  # a source that leaves out all
     if flags:
         tell(operation, flags, dtype, mask is not None)
     if presets is not None:
@@ -231,9 +231,13 @@ def reduce(
         if not direct:
             np.copyto(out, result, casting="unsafe")
         result = out
-    if isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked):
+    if is_masked(a):
         return masked_result(a, mask, axes, keepdims, result, out)
     return result if out is not None else result[()]
+
+
+def _no_elements(operation: Operation) -> str:
+    return f"zero-size array to reduction operation {operation.ufunc} which has no identity"
 
 
 def _reduce_at_once(
@@ -371,7 +375,7 @@ class _Run:
     def parts(self, array: Array, result: Array, start: Array | None) -> int:
         """Reduce to ``result``, real parts and imaginary ones at once where they are alike."""
         is_complex = array.dtype.kind == "c"
-        in_parts = not isinstance(array, (Fused, File))
+        in_parts = not isinstance(array, (Fused, Source))
         by_parts = self.operation.by_parts
         if not by_parts and not (self.operation.converts and result.dtype.kind != "c"):
             return self.whole(array, result, start)
@@ -454,29 +458,11 @@ class _Run:
                 return flags
             initial = reduction.identity()
             reduction.accumulate(initial, number)
-        if isinstance(array, File):
-            reduced = Reduced(
-                reduction, to, self.parameter, operation.numbered, self.skip_nan, initial
-            )
-            return reduce_file(array, self.axes, result, reduced, options)
-        view = view_of(
-            array, self.axes, result, element, to, where=self.where, mask=self.mask, parts=parts,
-            numbered=operation.numbered,
+        reduced = Reduced(reduction, to, self.parameter, operation.numbered, self.skip_nan, initial)
+        return reduce_pass(
+            array, self.axes, result, reduced, options,
+            where=self.where, mask=self.mask, element=element, parts=parts,
         )  # fmt: skip
-        view.swap_result = not result_dtype.isnative
-        view.skip_nan = self.skip_nan
-        view.parameter = self.parameter
-        view.initial = initial
-        keep = (array, result, self.where, self.mask)
-        return engine.run(
-            reduction,
-            view,
-            array.nbytes,
-            keep,
-            options.workers,
-            options.executor,
-            options.progress,
-        )
 
 
 def reduce_pairs(

@@ -18,6 +18,7 @@ from parsum.api.arguments import (
     Progress,
     as_array,
     check_options,
+    located,
 )
 from parsum.api.call import Operation, native, reduce
 from parsum.api.documents import documented
@@ -146,6 +147,7 @@ def parallel_describe(
     """
     options = check_options(workers, method, executor, progress)
     number = divisor(ddof)
+    a = located(a)
     dtype = as_array(a)[0].dtype
     operation, values = operation_of(moments)
     record = reduce(

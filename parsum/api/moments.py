@@ -16,6 +16,7 @@ from parsum.api.arguments import (
     Axis,
     DType,
     Method,
+    Options,
     Progress,
     as_array,
     check_axes,
@@ -24,12 +25,15 @@ from parsum.api.arguments import (
     check_out,
     check_out_type,
     check_where,
+    located,
     wanted_dtype,
+    without,
 )
 from parsum.api.call import Operation, native, outside, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
 from parsum.api.sums import parallel_sum
+from parsum.sources import Source
 
 _FLOAT64 = np.dtype(np.float64)
 _NO_MEAN = "Mean of empty slice."
@@ -116,9 +120,11 @@ def _whole_mean(
 ) -> Any:
     """Return NumPy's means of an integer dtype: such a sum, divided and truncated."""
     array, mask = as_array(a)
+    if isinstance(array, Source) and array.may_leave_out:
+        raise TypeError(f"dtype must not be that of integers for {array!r}, got {dtype}")
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
-    taken = check_where(where, array.shape)
+    taken = check_where(where, array)
     check_out_type(out)
     total = parallel_sum(
         a, axes, dtype, None, keepdims, where=where, workers=options.workers,
@@ -126,8 +132,7 @@ def _whole_mean(
     )  # fmt: skip
     if out is not None:
         check_out("mean", out, np.shape(total), keepdims)
-    if mask is not None:
-        taken = ~mask if taken is None else taken & ~mask
+    taken = without(mask, taken)
     count: Any = array.size // max(np.size(total), 1)
     if taken is not None:
         count = np.sum(taken, axes, keepdims=keepdims)
@@ -265,6 +270,7 @@ def parallel_mean(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    a = located(a)
     if _is_whole(dtype, a):
         return _whole_mean(a, axis, dtype, out, keepdims, where, options)
     return reduce(MEAN, a, axis, _mean_rule(dtype, out), out, keepdims, NO_VALUE, where, options)
@@ -318,6 +324,7 @@ def parallel_nanmean(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    a = located(a)
     operation, skip = _leaves_out(NANMEAN, a, dtype, out)
     if _is_whole(dtype, a):
         return _whole_mean(a, axis, dtype, out, keepdims, where, options)
@@ -330,6 +337,36 @@ def parallel_nanmean(
 def has_nan(a: Any) -> bool:
     """Tell whether the dtype has NaN."""
     return as_array(a)[0].dtype.kind in "fc"
+
+
+def _spread(
+    plain: Operation,
+    about: Operation,
+    a: Any,
+    axis: Any,
+    dtype: Any,
+    out: Any,
+    ddof: Any,
+    keepdims: Any,
+    where: Any,
+    mean: Any,
+    correction: Any,
+    options: Options,
+) -> Any:
+    """Return what a function of that family does: about the elements' own mean, or a given one."""
+    number = divisor(ddof, correction)
+    operation, skip, presets = plain, False, None
+    if mean is not NO_VALUE:
+        operation, presets = about, _parts(mean)
+    if operation.nan:
+        a = located(a)
+        operation, skip = _leaves_out(operation, a, dtype, out)
+    rule = _spread_rule(dtype, out) if presets is None else _about_rule(dtype, out, mean)
+    result = reduce(
+        operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
+        skip_nan=skip, parameter=number, presets=presets,
+    )  # fmt: skip
+    return _as_wanted(result, dtype, out)
 
 
 @documented
@@ -397,19 +434,9 @@ def parallel_var(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    number = divisor(ddof, correction)
-    if mean is not NO_VALUE:
-        rule = _about_rule(dtype, out, mean)
-        result = reduce(
-            _VAR_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            parameter=number, presets=_parts(mean),
-        )  # fmt: skip
-    else:
-        result = reduce(
-            VAR, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            parameter=number,
-        )  # fmt: skip
-    return _as_wanted(result, dtype, out)
+    return _spread(
+        VAR, _VAR_ABOUT, a, axis, dtype, out, ddof, keepdims, where, mean, correction, options
+    )
 
 
 @documented
@@ -478,19 +505,9 @@ def parallel_std(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    number = divisor(ddof, correction)
-    if mean is not NO_VALUE:
-        rule = _about_rule(dtype, out, mean)
-        result = reduce(
-            _STD_ABOUT, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            parameter=number, presets=_parts(mean),
-        )  # fmt: skip
-    else:
-        result = reduce(
-            STD, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            parameter=number,
-        )  # fmt: skip
-    return _as_wanted(result, dtype, out)
+    return _spread(
+        STD, _STD_ABOUT, a, axis, dtype, out, ddof, keepdims, where, mean, correction, options
+    )
 
 
 @documented
@@ -555,21 +572,9 @@ def parallel_nanvar(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    number = divisor(ddof, correction)
-    if mean is not NO_VALUE:
-        operation, skip = _leaves_out(_NANVAR_ABOUT, a, dtype, out)
-        rule = _about_rule(dtype, out, mean)
-        result = reduce(
-            operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=number, presets=_parts(mean),
-        )  # fmt: skip
-    else:
-        operation, skip = _leaves_out(NANVAR, a, dtype, out)
-        result = reduce(
-            operation, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=number,
-        )  # fmt: skip
-    return _as_wanted(result, dtype, out)
+    return _spread(
+        NANVAR, _NANVAR_ABOUT, a, axis, dtype, out, ddof, keepdims, where, mean, correction, options
+    )
 
 
 @documented
@@ -635,18 +640,6 @@ def parallel_nanstd(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    number = divisor(ddof, correction)
-    if mean is not NO_VALUE:
-        operation, skip = _leaves_out(_NANSTD_ABOUT, a, dtype, out)
-        rule = _about_rule(dtype, out, mean)
-        result = reduce(
-            operation, a, axis, rule, out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=number, presets=_parts(mean),
-        )  # fmt: skip
-    else:
-        operation, skip = _leaves_out(NANSTD, a, dtype, out)
-        result = reduce(
-            operation, a, axis, _spread_rule(dtype, out), out, keepdims, NO_VALUE, where, options,
-            skip_nan=skip, parameter=number,
-        )  # fmt: skip
-    return _as_wanted(result, dtype, out)
+    return _spread(
+        NANSTD, _NANSTD_ABOUT, a, axis, dtype, out, ddof, keepdims, where, mean, correction, options
+    )

@@ -17,6 +17,7 @@ from parsum.api.arguments import (
     as_array,
     check_axis,
     check_options,
+    located,
 )
 from parsum.api.call import Operation, native, reduce
 from parsum.api.documents import documented
@@ -303,6 +304,7 @@ def parallel_nanmin(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    a = located(a)
     return reduce(_nan(NANMIN, MIN, a), a, axis, native, out, keepdims, initial, where, options)
 
 
@@ -358,6 +360,7 @@ def parallel_nanmax(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    a = located(a)
     return reduce(_nan(NANMAX, MAX, a), a, axis, native, out, keepdims, initial, where, options)
 
 
@@ -518,6 +521,7 @@ def parallel_nanargmin(
             return small
     options = check_options(workers, method, executor, progress)
     axis = None if axis is None else check_axis(axis)
+    a = located(a)
     operation = _nan(NANARGMIN, ARGMIN, a, "biumM")
     return reduce(operation, a, axis, index_dtype, out, keepdims, NO_VALUE, True, options)
 
@@ -570,5 +574,6 @@ def parallel_nanargmax(
             return small
     options = check_options(workers, method, executor, progress)
     axis = None if axis is None else check_axis(axis)
+    a = located(a)
     operation = _nan(NANARGMAX, ARGMAX, a, "biumM")
     return reduce(operation, a, axis, index_dtype, out, keepdims, NO_VALUE, True, options)

@@ -25,6 +25,7 @@ from parsum.api.arguments import (
     check_options,
     check_out,
     check_out_type,
+    located,
 )
 from parsum.api.call import Operation, native, part_of, reduce, reduce_pairs, report
 from parsum.api.documents import documented
@@ -153,6 +154,7 @@ def parallel_nanprod(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    a = located(a)
     return reduce(
         NANPROD, a, axis, sum_rule(dtype, out), out, keepdims, initial, where, options,
         skip_nan=as_array(a)[0].dtype.kind in "fc",
@@ -557,6 +559,7 @@ def parallel_norm(
         if small is not None:
             return small if ord != 0 else norm_dtype(np.asarray(x).dtype).type(small)
     options = check_options(workers, method, executor, progress)
+    x = located(x)
     array = as_array(x)[0]
     ndim = array.ndim
     matrix = isinstance(axis, tuple) and len(axis) == 2

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parsum import engine
-from parsum.api.arguments import Array, DType, Options
+from parsum.api.arguments import ALONE, Array, DType, Options
 from parsum.api.views import SMALL_BYTES, view_of
 from parsum.fused import Fused
 from parsum.reduction import LEAF, NULL, Row, StateArray, buffer_of, type_of
@@ -105,10 +105,6 @@ class States:
         except (ValueError, BufferError):
             return False
         return True
-
-    def become(self, a: Array) -> int:
-        """Become the state of a contiguous vector of the kernels' dtype; return flags."""
-        return self.states.become(self.kind.parameter, buffer_of(a), NULL, a.size)
 
     def with_chunk(self, chunk: Chunk, first: int, options: Options) -> tuple[States, int]:
         """Return new states with a chunk that comes after, and flags; these stay as they are."""
@@ -251,31 +247,10 @@ class Tree:
             parts = tuple(np.concatenate(pair) for pair in pairs)
         self.waiting = parts
 
-    def _state_of(
-        self, arrays: tuple[Array, ...], where: Array | None, options: Options
-    ) -> tuple[States, int]:
-        """Return the state of elements."""
-        states = States(self.kind)
-        a, b = arrays[0], arrays[1] if len(arrays) > 1 else None
-        row = self.kind.row
-        if (
-            where is None
-            and row.on_stack
-            and self.kind.as_they_are
-            and a.nbytes <= SMALL_BYTES
-            and all(k.dtype.isnative and k.flags.aligned for k in arrays)
-        ):
-            try:
-                data, other = buffer_of(a), NULL if b is None else buffer_of(b)
-                return states, states.states.become(self.kind.parameter, data, other, a.size)
-            except (ValueError, BufferError):
-                pass  # not contiguous
-        return states, states.take(Chunk(arrays, (0,), where), 0, options)
-
     def _push(
         self, arrays: tuple[Array, ...], where: Array | None, level: int, options: Options
     ) -> int:
-        states, flags = self._state_of(arrays, where, options)
+        states, flags = state_of(self.kind, arrays, where, options)
         return flags | self._join(states, level)
 
     def _join(self, states: States, level: int) -> int:
@@ -301,8 +276,7 @@ class Tree:
         """Return the state of all elements; nothing changes."""
         whole, flags = None, 0
         if self.waiting:
-            options = Options(1, "exact", None, None)
-            whole, flags = self._state_of(self.waiting, self.waiting_where, options)
+            whole, flags = state_of(self.kind, self.waiting, self.waiting_where, ALONE)
         rest = [states for _, states in self.stack]
         if self.before is not None:
             rest.insert(0, self.before)
@@ -388,6 +362,32 @@ class Tree:
                 return False
             self.waiting_where = np.frombuffer(where, bool).reshape(waiting[0].shape).copy()
         return True
+
+
+def state_of(
+    kind: Kind, arrays: tuple[Array, ...], where: Array | None, options: Options
+) -> tuple[States, int]:
+    """Return the state of elements along the first axis of arrays, and flags."""
+    states = States(kind)
+    a, b = arrays[0], arrays[1] if len(arrays) > 1 else None
+    if (
+        where is None
+        and kind.row.on_stack
+        and kind.as_they_are
+        and a.nbytes <= SMALL_BYTES
+        and all(k.dtype.isnative and k.flags.aligned for k in arrays)
+    ):
+        try:
+            data, other = buffer_of(a), NULL if b is None else buffer_of(b)
+            return states, states.states.become(kind.parameter, data, other, a.size)
+        except (ValueError, BufferError):
+            pass  # not contiguous
+    return states, states.take(Chunk(arrays, (0,), where), 0, options)
+
+
+def store_of(kind: Kind) -> type[States | Tree]:
+    """Return what keeps states of a kind."""
+    return Tree if kind.row.ordered else States
 
 
 def _pieces(chunk: Chunk) -> Iterator[tuple[tuple[Array, ...], Array | None]]:

@@ -1,29 +1,37 @@
-"""Reductions of arrays in files: blocks are read by every worker into memory of its own."""
+"""Reductions of sources: blocks are read by every worker for itself, and taken in as they come."""
 
 from __future__ import annotations
 
+import math
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from parsum import engine
-from parsum.api.arguments import Array, DType, Options
-from parsum.api.states import Chunk, Kind, States, Tree, count_of
-from parsum.api.tasks import Tasks
+from parsum.api.arguments import ALONE, Array, DType, Options
+from parsum.api.states import Chunk, Kind, States, Tree, count_of, state_of, store_of
+from parsum.api.tasks import CANCELLED, Tasks
 from parsum.api.views import view_of
-from parsum.files import File, Inflater, Reader
-from parsum.reduction import AGAIN, LEAF, Job, Row, type_of
+from parsum.reduction import AGAIN, DONE, LEAF, Job, Row, type_of
+from parsum.sources import Chunks, Reader, Source
 
 #: Bytes that a worker reads at a time. A call of the system costs as much as to read 100 KB, and
 #: what is read is taken in from the cache: 1 MB at a time gave 13.3 GB/s, 2 MB 14.5, 8 MB no more.
 BLOCK_BYTES = 2 << 20
 #: Most bytes that the states of all workers take; results are cut in tiles of fewer.
 STATES_BYTES = 16 << 20
-#: Rows that are longer are read in pieces.
+#: As many for what is stored in pieces, of which each is read once for every tile.
+STORED_STATES_BYTES = 128 << 20
+#: Results whose elements have more bytes are found piece by piece.
 ROW_BYTES = 8 << 20
-
-_ALONE = Options(1, "exact", None, None)
+#: Reads of fewer bytes cost more than to keep states for results.
+RUN_BYTES = 64 << 10
+#: Most blocks that a worker takes into states of its own before it joins them to others'.
+_RUN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +44,55 @@ class Reduced:
     numbered: bool
     skip_nan: bool = False
     initial: Any = None
-    #: Whether elements are to be taken in by one worker, one after the other.
+    #: Whether elements are to be taken in one after the other, in C order.
     in_order: bool = False
 
+    def kind(self, shape: tuple[int, ...], dtype: DType) -> Kind:
+        """Return what states of results of that shape have in common."""
+        return Kind(
+            self.row, self.parameter, shape, (dtype.newbyteorder("="),), self.numbered,
+            self.skip_nan, self.row.ordered or self.in_order,
+        )  # fmt: skip
 
-def reduce_file(
-    file: File, axes: tuple[int, ...], result: Array, reduced: Reduced, options: Options
+
+def reduce_source(
+    source: Source, axes: tuple[int, ...], result: Array, reduced: Reduced, options: Options
 ) -> int:
-    """Reduce a file along axes into an array of the kept ones; return flags."""
-    numbers = _numbers(file.shape, axes) if reduced.numbered else None
-    shape = file.shape
-    if file.order == "F":
+    """Reduce a source along axes into an array of the kept ones; return flags."""
+    if isinstance(source, Chunks):
+        return _reduce_chunks(source, axes, result, reduced, options)
+    numbers = _numbers(source.shape, axes) if reduced.numbered else None
+    if source.order == "F" and not reduced.in_order:
         # The same elements in C order, with the axes the other way round.
-        last, kept = file.ndim - 1, file.ndim - len(axes)
+        last, kept = source.ndim - 1, source.ndim - len(axes)
         result = result.transpose((*reversed(range(kept)), *range(kept, result.ndim)))
         axes = tuple(sorted(last - k for k in axes))
-        shape = shape[::-1]
+        source = source.transposed()
         numbers = None if numbers is None else numbers[::-1]
-    elif len(axes) == file.ndim and file.ndim > 0:
-        shape, axes = (file.size,), (0,)
-        numbers = None if numbers is None else (1,)
-    if not shape:
-        shape, axes = (1,), (0,)
-        numbers = None if numbers is None else (1,)
-    if file.compressed:
+        in_c_order = False
+    else:
+        in_c_order = source.order == "C"
+    if len(axes) == source.ndim != 1 and (numbers is None or in_c_order) and source.order == "C":
+        flat = source.flat()
+        if flat is not None:
+            source, axes = flat, (0,)
+            numbers = None if numbers is None else (1,)
+    if source.sequential:
         options = options._replace(workers=1)
-    with file.reader() as reader:
-        whole = _Region(file.dtype, shape, file.offset, numbers)
-        return _reduce(whole, axes, result, reduced, options, reader)
+    workers = engine.resolve_workers(options.workers, source.nbytes)
+    blocks = _Blocks(source, axes, reduced, numbers, workers)
+    reader = source.reader()
+    try:
+        if blocks.pieces == 1:
+            job: _Task = _Whole(blocks, result, reduced, reader)
+        elif reduced.row.ordered or reduced.in_order:
+            job = _InTurn(blocks, result, reduced, reader)
+        else:
+            job = _Gathered(blocks, result, reduced, reader)
+        workers = max(1, min(workers, job.count))
+        return engine.run_job(job, workers, options.executor, options.progress)
+    finally:
+        reader.close()
 
 
 def _numbers(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -76,266 +105,541 @@ def _numbers(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """Elements in C order from some place in the file on."""
-
-    dtype: DType
-    shape: tuple[int, ...]
-    offset: int
-    numbers: tuple[int, ...] | None
-
-    @property
-    def row_bytes(self) -> int:
-        """How many bytes a step along the first axis is."""
-        return count_of(self.shape[1:]) * self.dtype.itemsize
-
-    def row(self, k: int) -> _Region:
-        """Return element k along the first axis."""
-        numbers = None if self.numbers is None else self.numbers[1:]
-        return _Region(self.dtype, self.shape[1:], self.offset + k * self.row_bytes, numbers)
+# ---- blocks ----
 
 
-def _reduce(
-    region: _Region,
-    axes: tuple[int, ...],
-    result: Array,
-    reduced: Reduced,
-    options: Options,
-    reader: Reader | Inflater,
-) -> int:
-    """Reduce a region along axes; there is one at least."""
-    if 0 in axes:
-        return _reduce_columns(region, axes, result, reduced, options, reader)
-    if region.row_bytes <= ROW_BYTES:
-        job = _Rows(region, axes, result, reduced, options, reader)
-        return engine.run_job(job, job.workers, options.executor, options.progress)
-    inner = tuple(k - 1 for k in axes)
-    flags = 0
-    for k in range(region.shape[0]):
-        # A view also of a single result, which has no axes left.
-        part = result[k : k + 1].reshape(result.shape[1:])
-        flags |= _reduce(region.row(k), inner, part, reduced, options, reader)
+class _Blocks:
+    """How a source is cut into blocks: tiles of results, and pieces of the elements of each.
+
+    Blocks are counted in C order, those along the kept axes before those along the reduced ones.
+    Where elements are to be taken in order, the pieces of a tile follow each other in C order:
+    whole along all axes after one, and single steps along those before.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        axes: tuple[int, ...],
+        reduced: Reduced,
+        numbers: tuple[int, ...] | None,
+        workers: int,
+    ) -> None:
+        self.source = source
+        self.axes = axes
+        self.kept = tuple(k for k in range(source.ndim) if k not in axes)
+        self.numbers = numbers
+        #: Of the fixed tree, if pieces are complete subtrees of it.
+        self.level: int | None = None
+        lengths = self._lengths(reduced, workers)
+        # Along an axis of length 0 there is one block, whose results are those of no elements.
+        self.begins: list[Sequence[int]] = [
+            range(0, max(n, 1), step) for n, step in zip(source.shape, lengths, strict=True)
+        ]
+        if source.cuts and axes:
+            self.begins = [_merged(source.cuts, lengths[0])]
+        self.tiles = math.prod(len(self.begins[k]) for k in self.kept)
+        self.pieces = math.prod(len(self.begins[k]) for k in axes)
+
+    def _lengths(self, reduced: Reduced, workers: int) -> list[int]:
+        """Return how long blocks are along each axis."""
+        source, axes, kept = self.source, self.axes, self.kept
+        shape, itemsize = source.shape, source.dtype.itemsize
+        grid = source.grid or (1,) * source.ndim
+        grid = tuple(max(1, min(n, g)) for n, g in zip(shape, grid, strict=True))
+        in_order = reduced.row.ordered or reduced.in_order
+        lengths = list(grid)
+        for k in axes:
+            lengths[k] = shape[k]
+        if count_of(tuple(lengths)) * itemsize <= ROW_BYTES or count_of(tuple(lengths)) == count_of(
+            grid
+        ):
+            # All the elements of some results, if those lie together and there are enough.
+            lengths = self._grown(lengths, grid, None, False)
+            if source.grid is not None or self._lie_together(lengths, workers):
+                return lengths
+        if in_order and source.ndim == 1 and source.grid is None and source.cuts is None:
+            self.level = max(0, (BLOCK_BYTES // (itemsize * LEAF)).bit_length() - 1)
+            return [LEAF << self.level]
+        lengths = [1 if in_order and k in axes else grid[k] for k in range(source.ndim)]
+        stored = source.grid is not None
+        most = (STORED_STATES_BYTES if stored else STATES_BYTES) // reduced.row.state_size
+        most = max(1, most // workers)
+        for k in kept:
+            outputs = count_of(tuple(lengths[j] for j in kept))
+            if outputs > most:
+                lengths[k] = max(1, lengths[k] // -(-outputs // most))
+        return self._grown(lengths, grid, most, in_order)
+
+    def _lie_together(self, lengths: list[int], workers: int) -> bool:
+        """Tell whether blocks are read in long runs, and there are enough of them."""
+        source, run = self.source, 1
+        nbytes = source.nbytes
+        if nbytes <= BLOCK_BYTES:
+            return True
+        for length, n in zip(reversed(lengths), reversed(source.shape), strict=True):
+            run *= length
+            if length < n:
+                break
+        blocks = math.prod(-(-n // k) for n, k in zip(source.shape, lengths, strict=True))
+        return run * source.dtype.itemsize >= min(RUN_BYTES, BLOCK_BYTES // 4) and (
+            blocks >= 4 * workers
+        )
+
+    def _grown(
+        self, lengths: list[int], grid: tuple[int, ...], most: int | None, in_order: bool
+    ) -> list[int]:
+        """Return blocks as large as a worker reads at a time, of at most so many results."""
+        source, axes, kept = self.source, self.axes, self.kept
+        lengths = lengths.copy()
+        for k in reversed(range(source.ndim)):
+            if in_order and k in axes and any(lengths[j] < source.shape[j] for j in axes if j > k):
+                continue
+            times = BLOCK_BYTES // max(1, count_of(tuple(lengths)) * source.dtype.itemsize)
+            if most is not None and k in kept:
+                times = min(times, most // count_of(tuple(lengths[j] for j in kept)))
+            length = lengths[k] * max(1, times)
+            if length < grid[k]:
+                length = grid[k] if k in axes else length  # a chunk is read once
+            elif grid[k] > 1:
+                length -= length % grid[k]
+            lengths[k] = max(1, min(source.shape[k], length))
+        return lengths
+
+    def bounds(self, tile: int, piece: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return where a piece of a tile begins and ends."""
+        begin, end = [0] * self.source.ndim, [0] * self.source.ndim
+        for axes, number in ((self.kept, tile), (self.axes, piece)):
+            for k in reversed(axes):
+                places = self.begins[k]
+                number, place = divmod(number, len(places))
+                begin[k] = places[place]
+                last = place + 1 == len(places)
+                end[k] = self.source.shape[k] if last else places[place + 1]
+        return tuple(begin), tuple(end)
+
+    def first(self, begin: tuple[int, ...]) -> int:
+        """Return the number of the element where a block begins."""
+        if self.numbers is None:
+            return 0
+        return sum(a * b for a, b in zip(begin, self.numbers, strict=True))
+
+    def results(self, result: Array, begin: tuple[int, ...], end: tuple[int, ...]) -> Array:
+        """Return the results of a block, a view also if there is but one."""
+        where: Any = (*(slice(begin[k], end[k]) for k in self.kept), ...)
+        view: Array = result[where]
+        return view
+
+
+def _merged(cuts: tuple[int, ...], length: int) -> list[int]:
+    """Return those of the cuts that are at least a length apart."""
+    begins: list[int] = []
+    for cut in cuts:
+        if not begins or cut - begins[-1] >= length:
+            begins.append(cut)
+    return begins
+
+
+def _finish(whole: States, reduced: Reduced, result: Array) -> int:
+    """Write the results of states; return flags."""
+    native = result.dtype.newbyteorder("=")
+    flat: Array = np.empty((whole.kind.outputs, reduced.row.values), native)
+    flat[...] = result.reshape(flat.shape)  # some find parameters there
+    if reduced.initial is not None:
+        whole.states.combine_each(reduced.initial)
+    flags = whole.values(reduced.to, flat)
+    result[...] = flat.reshape(result.shape)
     return flags
 
 
-class _Blocks(Tasks):
-    """Blocks of rows along the first axis of a region, each read and taken in by one worker."""
+# ---- jobs ----
+
+
+class _Task(Tasks):
+    """Tasks that read blocks of a source."""
 
     def __init__(
-        self,
-        region: _Region,
-        axes: tuple[int, ...],
-        result: Array,
-        reduced: Reduced,
-        options: Options,
-        reader: Reader | Inflater,
-        count: int,
-        rows: int,
-        width: int,
+        self, count: int, blocks: _Blocks, result: Array, reduced: Reduced, reader: Reader
     ) -> None:
-        total = count_of(region.shape) * region.dtype.itemsize
-        super().__init__(count, total)
-        self.workers = max(1, min(engine.resolve_workers(options.workers, total), count))
-        self._region = region
-        self._axes = axes
+        super().__init__(count, blocks.source.nbytes)
+        self.count = count
+        self._blocks = blocks
         self._result = result
         self._reduced = reduced
         self._reader = reader
-        self._rows = rows
-        self._bytes = rows * width
-        self._buffers: list[Array | None] = [None] * self.workers
         self._flags = 0
 
-    def _buffer(self, worker: int) -> Array:
-        buffer = self._buffers[worker]
-        if buffer is None:
-            # Blocks of elements begin where any of them is aligned.
-            room: Array = np.empty(self._bytes + 63, np.uint8)
-            start = -room.__array_interface__["data"][0] % 64
-            buffer = self._buffers[worker] = room[start : start + self._bytes]
-        return buffer
+    def _read(
+        self, worker: int, begin: tuple[int, ...], end: tuple[int, ...]
+    ) -> tuple[Array, Array | None]:
+        """Return a block and which of its elements are left out; it has the axes of the source."""
+        array, mask = self._reader.read(worker, begin, end)
+        shape = tuple(b - a for a, b in zip(begin, end, strict=True))
+        array = np.asarray(array)
+        if array.shape != shape or array.dtype != self._blocks.source.dtype:
+            raise ValueError(
+                f"{self._blocks.source!r} must not change while it is read: got a block of shape "
+                f"{array.shape} and dtype {array.dtype} where {shape} was to be"
+            )
+        return array, mask
 
-
-class _Rows(_Blocks):
-    """Blocks whose results are their own: the first axis is kept."""
-
-    def __init__(
-        self,
-        region: _Region,
-        axes: tuple[int, ...],
-        result: Array,
-        reduced: Reduced,
-        options: Options,
-        reader: Reader | Inflater,
-    ) -> None:
-        rows = max(1, BLOCK_BYTES // max(region.row_bytes, 1))
-        count = -(-region.shape[0] // rows)
-        super().__init__(
-            region, axes, result, reduced, options, reader, count, rows, region.row_bytes
-        )
-
-    def take(self, worker: int, number: int) -> int:
-        """Reduce a block of rows to its results."""
-        region, begin = self._region, number * self._rows
-        rows = min(self._rows, region.shape[0] - begin)
-        size = rows * region.row_bytes
-        data = self._buffer(worker)[:size]
-        self._reader.read(data, region.offset + begin * region.row_bytes)
-        array = data.view(region.dtype).reshape(rows, *region.shape[1:])
-        result, reduced = self._result[begin : begin + rows], self._reduced
-        view = view_of(
-            array, self._axes, result, type_of(array.dtype), reduced.to, numbers=region.numbers,
-            in_order=reduced.in_order,
-        )  # fmt: skip
-        view.swap_result = not result.dtype.isnative
-        view.skip_nan = reduced.skip_nan
-        view.parameter = reduced.parameter
-        view.initial = reduced.initial
-        job = Job(reduced.row, view, 1, (array, result))
-        while job.work(0, engine.OTHER_SLICE) == AGAIN:
-            pass
-        flags = job.finish()
+    def _tell(self, flags: int) -> None:
         with self._lock:
             self._flags |= flags
-        return size
+
+    def _finish_tile(self, states: States | Tree, begin: Any, end: Any) -> int:
+        """Write the results of a tile; return flags."""
+        whole, flags = states.joined() if isinstance(states, Tree) else (states, 0)
+        return flags | _finish(whole, self._reduced, self._blocks.results(self._result, begin, end))
 
     def finish(self) -> int:
         """Return the flags of all blocks."""
         return self._flags
 
 
-def _reduce_columns(
-    region: _Region,
-    axes: tuple[int, ...],
-    result: Array,
-    reduced: Reduced,
-    options: Options,
-    reader: Reader | Inflater,
+class _Whole(_Task):
+    """Blocks with all the elements of their results, which are written at once."""
+
+    def __init__(self, blocks: _Blocks, result: Array, reduced: Reduced, reader: Reader) -> None:
+        super().__init__(blocks.tiles, blocks, result, reduced, reader)
+
+    def take(self, worker: int, number: int) -> int:
+        """Reduce a block to its results."""
+        blocks, reduced = self._blocks, self._reduced
+        begin, end = blocks.bounds(number, 0)
+        array, mask = self._read(worker, begin, end)
+        result = blocks.results(self._result, begin, end)
+        view = view_of(
+            array, blocks.axes, result, type_of(array.dtype), reduced.to, numbers=blocks.numbers,
+            in_order=reduced.in_order, mask=mask,
+        )  # fmt: skip
+        view.swap_result = not result.dtype.isnative
+        view.skip_nan = reduced.skip_nan
+        view.parameter = reduced.parameter
+        view.initial = reduced.initial
+        job = Job(reduced.row, view, 1, (array, mask, result))
+        while job.work(0, engine.OTHER_SLICE) == AGAIN:
+            pass
+        self._tell(job.finish())
+        return array.nbytes
+
+
+def _taken(
+    states: States, array: Array, mask: Array | None, axes: tuple[int, ...], first: int,
+    numbers: tuple[int, ...] | None,
+) -> int:  # fmt: skip
+    """Take a block into states; return flags."""
+    if mask is None and states.kind.as_they_are and array.ndim == 1 and array.dtype.isnative:
+        states.count_on(first)
+        if states.take_buffer(array, None):
+            return 0
+    where = None if mask is None else ~mask
+    return states.take(Chunk((array,), axes, where), first, ALONE, numbers)
+
+
+class _Gathered(_Task):
+    """Runs of pieces, each taken into states of its own, which are combined as they are done."""
+
+    def __init__(self, blocks: _Blocks, result: Array, reduced: Reduced, reader: Reader) -> None:
+        self._run = max(1, min(_RUN, blocks.pieces // 8))
+        self._runs = -(-blocks.pieces // self._run)
+        super().__init__(blocks.tiles * self._runs, blocks, result, reduced, reader)
+        #: By tile that is begun: its states, and how many runs are left.
+        self._begun: dict[int, tuple[States, int]] = {}
+
+    def take(self, worker: int, number: int) -> int:
+        """Take a run of pieces in."""
+        blocks = self._blocks
+        tile, run = divmod(number, self._runs)
+        done = flags = 0
+        own: States | None = None
+        for piece in range(run * self._run, min(blocks.pieces, (run + 1) * self._run)):
+            if self._cancelled:
+                return done
+            begin, end = blocks.bounds(tile, piece)
+            array, mask = self._read(worker, begin, end)
+            if own is None:
+                kept = tuple(end[k] - begin[k] for k in blocks.kept)
+                own = States(self._reduced.kind(kept, array.dtype))
+            flags |= _taken(own, array, mask, blocks.axes, blocks.first(begin), blocks.numbers)
+            done += array.nbytes
+        assert own is not None
+        with self._lock:
+            whole, left = self._begun.pop(tile, (None, self._runs))
+            if whole is not None:
+                flags |= own.states.combine(whole.states)
+            self._flags |= flags
+            if left > 1:
+                self._begun[tile] = own, left - 1
+                return done
+        self._tell(self._finish_tile(own, begin, end))
+        return done
+
+
+class _InTurn(_Task):
+    """Pieces that are taken in one after the other; while one is, the next are read."""
+
+    def __init__(self, blocks: _Blocks, result: Array, reduced: Reduced, reader: Reader) -> None:
+        super().__init__(blocks.tiles * blocks.pieces, blocks, result, reduced, reader)
+        self._changed = threading.Condition(self._lock)
+        #: By tile that is begun: the piece whose turn it is, and what was taken in before.
+        self._begun: dict[int, tuple[int, States | Tree]] = {}
+
+    def take(self, worker: int, number: int) -> int:
+        """Take a piece in when it is its turn."""
+        blocks = self._blocks
+        tile, piece = divmod(number, blocks.pieces)
+        begin, end = blocks.bounds(tile, piece)
+        array, mask = self._read(worker, begin, end)
+        kind = self._reduced.kind(tuple(end[k] - begin[k] for k in blocks.kept), array.dtype)
+        where = None if mask is None else ~mask
+        chunk = Chunk((array,), blocks.axes, where)
+        first = blocks.first(begin)
+        states, flags = None, 0
+        if blocks.level is not None:
+            # A complete subtree, whose state does not depend on what comes before.
+            states, flags = state_of(kind, chunk.arrays, where, ALONE)
+        store = self._wait(tile, piece, kind)
+        if store is None:
+            return 0
+        if states is not None and isinstance(store, Tree):
+            assert blocks.level is not None
+            flags |= store.with_state(states, blocks.level, piece + 1 == blocks.pieces)
+        else:
+            store, more = store.with_chunk(chunk, first, ALONE)
+            flags |= more
+        last = piece + 1 == blocks.pieces
+        with self._changed:
+            self._flags |= flags
+            if last:
+                del self._begun[tile]
+            else:
+                self._begun[tile] = piece + 1, store
+            self._changed.notify_all()
+        if last:
+            self._tell(self._finish_tile(store, begin, end))
+        return array.nbytes
+
+    def _wait(self, tile: int, piece: int, kind: Kind) -> States | Tree | None:
+        """Wait until it is the turn of a piece: return what was taken in, None if cancelled."""
+        with self._changed:
+            if piece == 0:
+                self._begun[tile] = 0, store_of(kind)(kind)
+            while not self._cancelled:
+                # Tasks are begun in order: whoever has the turn is at work.
+                turn, store = self._begun.get(tile, (-1, None))
+                if turn == piece:
+                    return store
+                self._changed.wait(0.1)
+        return None
+
+
+# ---- arrays that come one after the other ----
+
+
+def _reduce_chunks(
+    source: Chunks, axes: tuple[int, ...], result: Array, reduced: Reduced, options: Options
 ) -> int:
-    """Reduce a region along its first axis and maybe others."""
-    kept = tuple(n for k, n in enumerate(region.shape) if k not in axes)
-    outputs, values = count_of(kept), reduced.row.values
-    flat: Array = np.empty((outputs, values), result.dtype.newbyteorder("="))
-    flat[...] = result.reshape(outputs, values)  # some find parameters there
-    leading = axes == tuple(range(len(axes)))
-    if leading and (region.numbers is None or len(axes) == 1):
-        numbers = None if region.numbers is None else (region.numbers[0], 0)
-        n = count_of(region.shape[: len(axes)])
-        region = _Region(region.dtype, (n, outputs), region.offset, numbers)
-        workers = engine.resolve_workers(options.workers, n * region.row_bytes)
-        tile = max(1, STATES_BYTES // (reduced.row.state_size * workers))
-        axes = (0,)
-    else:
-        tile = outputs
-    flags = 0
-    for begin in range(0, outputs, tile):
-        part = flat[begin : begin + tile]
-        job = _Columns(region, axes, part, reduced, options, reader, begin, outputs)
-        flags |= engine.run_job(job, job.workers, options.executor, options.progress)
-    result[...] = flat.reshape(result.shape)
-    return flags
+    if source.ndim and 0 not in axes:
+        raise TypeError(
+            f"axis must have axis 0 for {source!r}, whose arrays follow each other along it, got "
+            f"{axes}"
+        )
+    if reduced.numbered and len(axes) > 1 and len(axes) < source.ndim:
+        raise TypeError(f"axis must be None or 0 for {source!r}, got {axes}")
+    workers = engine.resolve_workers(options.workers, 1 << 62)
+    job = _Feed(source, axes, result, reduced, workers)
+    return engine.run_job(job, workers, options.executor, options.progress)
 
 
-class _Columns(_Blocks):
-    """Blocks that go into the same states, those of some of the results: the first axis is reduced.
+class _Feed:
+    """Chunks that the calling thread fetches, and that whoever is free takes in.
 
-    Each worker has states of its own, which are combined at the end. In a fixed tree, the state of
-    a block is a complete subtree; those of more than one result are filled block after block.
+    No more are fetched ahead than there are workers: whoever finds so many takes one in.
     """
 
     def __init__(
-        self,
-        region: _Region,
-        axes: tuple[int, ...],
-        result: Array,
-        reduced: Reduced,
-        options: Options,
-        reader: Reader | Inflater,
-        begin: int,
-        outputs: int,
+        self, source: Chunks, axes: tuple[int, ...], result: Array, reduced: Reduced, workers: int
     ) -> None:
-        self._whole = len(result) == outputs
-        self._begin = begin * region.dtype.itemsize
-        width = region.row_bytes if self._whole else len(result) * region.dtype.itemsize
-        rows = max(1, BLOCK_BYTES // max(width, 1))
-        shape = tuple(n for k, n in enumerate(region.shape) if k not in axes)
-        if not self._whole:
-            shape = (len(result),)
-        self._ordered = reduced.row.ordered
-        self._vector = self._whole and region.shape[1:] == (1,) and axes == (0,)
-        if self._ordered and self._vector:
-            self._level = max(0, (rows // LEAF).bit_length() - 1)
-            rows = LEAF << self._level
-        count = -(-region.shape[0] // rows)
-        super().__init__(region, axes, result, reduced, options, reader, count, rows, width)
-        if (self._ordered and not self._vector) or reduced.in_order:
-            self.workers = 1
-        self._kind = Kind(
-            reduced.row, reduced.parameter, shape, (region.dtype.newbyteorder("="),),
-            reduced.numbered, reduced.skip_nan, reduced.row.ordered or reduced.in_order,
-        )  # fmt: skip
-        self._states: list[States | None] = [None] * (count if self._vector else self.workers)
-        self._tree = Tree(self._kind)
+        self._source = source
+        self._chunks = source.chunks()
+        self._all = len(axes) == source.ndim
+        self._axes = axes
+        self._result = result
+        self._reduced = reduced
+        self._kept = tuple(n for k, n in enumerate(source.shape) if k not in axes)
+        self._kind = reduced.kind(self._kept, source.dtype)
+        self._in_order = self._kind.in_order
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[int, int, Array, Array | None]] = deque()
+        self._most = workers
+        self._workers = workers
+        self._fetched = 0
+        self._turn = 0  # the chunk that is to be taken in next, if that is to be in order
+        self._first = 0  # the number of the next chunk's first element
+        self._over = False
+        self._cancelled = False
+        self._flags = 0
+        self._done = 0
+        self._stores: list[States | Tree] = [
+            store_of(self._kind)(self._kind) for _ in range(1 if self._in_order else workers)
+        ]
+        self.total = 0
 
-    def take(self, worker: int, number: int) -> int:
-        """Take a block of rows into states."""
-        region, begin = self._region, number * self._rows
-        rows = min(self._rows, region.shape[0] - begin)
-        size = rows * self._bytes // self._rows
-        data = self._buffer(worker)[:size]
-        place = region.offset + begin * region.row_bytes
-        if self._whole:
-            self._reader.read(data, place)
-            array = data.view(region.dtype).reshape(rows, *region.shape[1:])
-        else:
-            pieces = data.reshape(rows, -1)
-            for k in range(rows):
-                self._reader.read(pieces[k], place + k * region.row_bytes + self._begin)
-            array = pieces.view(region.dtype)
-        if self._vector:
-            array = array.reshape(-1)
-        first = 0 if region.numbers is None else begin * region.numbers[0]
-        flags = self._take_array(worker, number, array, first)
-        with self._lock:
+    def work(self, worker: int, nanoseconds: int) -> int:
+        """Fetch chunks and take them in until there are no more."""
+        try:
+            while not self._cancelled:
+                if worker == 0 and not self._over and len(self._waiting) < self._most:
+                    self._fetch()
+                    if self._workers > 1 and not self._over:
+                        continue  # others take it in while the next one is fetched
+                    if not self._over and self._workers == 1:
+                        self._take(0)
+                        return AGAIN
+                if not self._take(worker):
+                    return DONE
+                if worker == 0:
+                    return AGAIN
+        except BaseException:
+            self.cancel()
+            raise
+        return CANCELLED
+
+    def _fetch(self) -> None:
+        pair = next(self._chunks, None)
+        with self._changed:
+            if pair is None:
+                self._over = True
+            else:
+                array, mask = self._checked(*pair)
+                self._waiting.append((self._fetched, self._first, array, mask))
+                self._fetched += 1
+                self._first += array.size // max(1, self._kind.outputs)
+                self.total += array.nbytes
+            self._changed.notify_all()
+
+    def _checked(self, array: Array, mask: Array | None) -> tuple[Array, Array | None]:
+        dtype = self._source.dtype
+        if array.dtype != dtype:
+            if not np.can_cast(array.dtype, dtype, "safe"):
+                raise TypeError(
+                    f"chunks must be of a dtype that {dtype}, that of the first, can hold, got "
+                    f"{array.dtype}"
+                )
+            array = array.astype(dtype)
+        if self._all:
+            if array.ndim != 1:
+                array = array.reshape(-1)
+                mask = None if mask is None else mask.reshape(-1)
+        elif (
+            array.ndim != self._source.ndim
+            or tuple(n for k, n in enumerate(array.shape) if k not in self._axes) != self._kept
+        ):
+            raise ValueError(
+                f"chunks must have the shape {self._kept} without the reduced axes {self._axes}, "
+                f"got shape {array.shape}"
+            )
+        return array, mask
+
+    def _take(self, worker: int) -> bool:
+        """Take a chunk in as soon as there is one; False if there are no more."""
+        with self._changed:
+            while not self._waiting:
+                if self._over or self._cancelled or worker == 0:
+                    return bool(worker == 0 and not self._over and not self._cancelled)
+                self._changed.wait(0.1)
+            number, first, array, mask = self._waiting.popleft()
+            self._changed.notify_all()
+            while self._in_order and self._turn != number:
+                if self._cancelled:
+                    return False
+                self._changed.wait(0.1)
+        flags = 0
+        if array.size:
+            axes = (0,) if self._all else self._axes
+            if self._in_order:
+                where = None if mask is None else ~mask
+                chunk = Chunk((array,), axes, where)
+                self._stores[0], flags = self._stores[0].with_chunk(chunk, first, ALONE)
+            else:
+                states = self._stores[worker]
+                assert isinstance(states, States)
+                flags = _taken(states, array, mask, axes, first, None)
+        with self._changed:
             self._flags |= flags
-        return size
+            self._done += array.nbytes
+            self._turn = number + 1
+            self._changed.notify_all()
+        return True
 
-    def _take_array(self, worker: int, number: int, array: Array, first: int) -> int:
-        kind, region = self._kind, self._region
-        if self._ordered and self._vector:
-            states = self._states[number] = States(kind)
-            if kind.as_they_are and array.dtype.isnative and kind.row.on_stack:
-                return states.become(array)
-            return states.take(Chunk((array,), (0,), None), 0, _ALONE)
-        if self._ordered:
-            self._tree, flags = self._tree.with_chunk(Chunk((array,), self._axes, None), 0, _ALONE)
-            return flags
-        kept = self._states[worker]
-        if kept is None:
-            kept = self._states[worker] = States(kind)
-        if self._vector and kind.as_they_are and array.dtype.isnative:
-            kept.count_on(first)
-            if kept.take_buffer(array, None):
-                return 0
-        axes = (0,) if self._vector else self._axes
-        numbers = None if self._vector else region.numbers
-        return kept.take(Chunk((array,), axes, None), first, _ALONE, numbers)
+    def cancel(self) -> None:
+        """Make every worker stop after its chunk."""
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+    def bytes_done(self) -> int:
+        """Return how many bytes were taken in so far."""
+        return self._done
 
     def finish(self) -> int:
         """Combine the states and write the results; return flags."""
-        flags = self._flags
-        if self._ordered:
-            for number, states in enumerate(self._states if self._vector else ()):
-                if states is not None:
-                    flags |= self._tree.with_state(states, self._level, number + 1 == self._count)
-            whole, more = self._tree.joined()
+        whole, flags = self._stores[0], self._flags
+        if isinstance(whole, Tree):
+            whole, more = whole.joined()
             flags |= more
+        for other in self._stores[1:]:
+            assert isinstance(other, States)
+            flags |= whole.states.combine(other.states)
+        return flags | _finish(whole, self._reduced, self._result)
+
+
+# ---- sources as chunks ----
+
+
+def pieces_of(source: Source, axes: tuple[int, ...]) -> Iterator[tuple[Array, Array | None]]:
+    """Give a source as chunks that follow each other along the first of the axes.
+
+    Each is good until the next one is asked for.
+    """
+    if isinstance(source, Chunks):
+        yield from source.chunks()
+        return
+    if not axes or not source.size:
+        reader = source.reader()
+        try:
+            yield reader.read(0, (0,) * source.ndim, source.shape)
+        finally:
+            reader.close()
+        return
+    if len(axes) == source.ndim != 1 and source.order == "C":
+        flat = source.flat()
+        if flat is not None:
+            source, axes = flat, (0,)
+    reader = source.reader()
+    try:
+        for begin, end in _in_c_order(source, axes, (0,) * source.ndim, source.shape):
+            yield reader.read(0, begin, end)
+    finally:
+        reader.close()
+
+
+def _in_c_order(
+    source: Source, axes: tuple[int, ...], begin: tuple[int, ...], end: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Give the bounds of blocks along the first of the axes, and the next ones if all are given."""
+    axis = axes[0]
+    width = source.dtype.itemsize * count_of(
+        tuple(b - a for k, (a, b) in enumerate(zip(begin, end, strict=True)) if k != axis)
+    )
+    chunk = 1 if source.grid is None else source.grid[axis]
+    step = max(BLOCK_BYTES // width, 1)
+    step = max(step - step % chunk, chunk)
+    inner = len(axes) > 1 and axis + len(axes) == source.ndim and width > ROW_BYTES
+    for place in range(begin[axis], end[axis], 1 if inner else step):
+        stop = min(place + (1 if inner else step), end[axis])
+        bounds = (*begin[:axis], place, *begin[axis + 1 :]), (*end[:axis], stop, *end[axis + 1 :])
+        if inner:
+            yield from _in_c_order(source, axes[1:], *bounds)
         else:
-            whole = States(self._kind)
-            for states in self._states:
-                if states is not None:
-                    flags |= whole.states.combine(states.states)
-        if self._reduced.initial is not None:
-            whole.states.combine_each(self._reduced.initial)
-        return flags | whole.values(self._reduced.to, self._result)
+            yield bounds

@@ -20,6 +20,7 @@ from parsum.api.arguments import (
     check_dtype,
     check_options,
     check_out_type,
+    located,
     wanted_dtype,
 )
 from parsum.api.call import Operation, native, part_of, reduce
@@ -242,6 +243,7 @@ def parallel_nansum(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
+    a = located(a)
     given, rule = as_array(a)[0].dtype, sum_rule(dtype, out)
     by_kernels = given.char in "efd" and options.method == "exact" and rule(given).kind in "fc"
     return reduce(

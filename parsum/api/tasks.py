@@ -7,7 +7,7 @@ import time
 
 from parsum.reduction import AGAIN, DONE
 
-_CANCELLED = 2
+CANCELLED = 2
 
 
 class Tasks:
@@ -46,7 +46,7 @@ class Tasks:
             with self._lock:
                 self._done += done
             if self._cancelled:
-                return _CANCELLED
+                return CANCELLED
             if time.monotonic_ns() > end:
                 return AGAIN
 

@@ -25,19 +25,23 @@ from parsum.api.arguments import (
     check_out,
     check_out_type,
     check_where,
+    is_masked,
+    kept_shapes,
+    located,
+    without,
 )
 from parsum.api.call import masked_result, tell
 from parsum.api.documents import documented
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Part, as_number, as_results, custom_operation, joined
+from parsum.api.passes import reduce_pass
 from parsum.api.python_job import PythonJob
-from parsum.api.streaming import Reduced, reduce_file
-from parsum.api.views import view_of
+from parsum.api.streaming import Reduced
 from parsum.custom import PythonFunctions, Reduction
 from parsum.expression import Expression
-from parsum.files import File
 from parsum.fused import Fused
-from parsum.reduction import BYTE, MEMBERS_LIMIT, type_of
+from parsum.reduction import BYTE, MEMBERS_LIMIT
+from parsum.sources import Chunks, Source
 
 _BYTES = np.dtype(np.uint8)
 
@@ -125,7 +129,9 @@ def parallel_reduce(
     np.float64(5.0)
     """
     elements: Any = a
-    if isinstance(a, str):
+    if not isinstance(a, str):
+        elements = located(a)
+    else:
         names = Expression(a).names
         elements = Fused(a, {name: arguments.pop(name) for name in names if name in arguments})
     if isinstance(reduction, (tuple, list)):
@@ -216,31 +222,19 @@ def reduce_custom(
     row = reduction.row(kernel)
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
-    included = check_where(where, array.shape)
-    kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
+    included = check_where(where, array)
+    kept, full = kept_shapes(array.shape, axes)
     records: Array = np.empty((*kept, to.itemsize), _BYTES)
     flags = 0
-    if included is not None and isinstance(array, File):
-        raise TypeError(f"where must be left out for {array!r}")
-    if records.size and isinstance(array, File):
+    if records.size:
         reduced = Reduced(
             row, BYTE, as_number(parameter), False, in_order=not reduction.commutative
         )
-        flags = reduce_file(array, axes, records, reduced, options)
-    elif records.size:
-        view = view_of(
-            array, axes, records, type_of(array.dtype), BYTE, where=included, mask=mask,
-            in_order=not reduction.commutative,
-        )  # fmt: skip
-        view.parameter = as_number(parameter)
-        keep = (array, records, included, mask)
-        flags = engine.run(
-            row, view, array.nbytes, keep, options.workers, options.executor, options.progress
-        )
+        flags = reduce_pass(array, axes, records, reduced, options, where=included, mask=mask)
     result = as_results(records, to)
     if flags:
         tell(custom_operation(reduction), flags, to, mask is not None)
-    shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape)) if keepdims else kept
+    shape = full if keepdims else kept
     result = result.reshape(shape + result.shape[len(kept) :])
     return _given(a, result, mask, axes, keepdims, out, reduction.name)
 
@@ -260,7 +254,7 @@ def _given(
             )
         np.copyto(out, result, casting="same_kind")
         result = out
-    if isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked):
+    if is_masked(a):
         return masked_result(a, mask, axes, keepdims, result, out)
     return result if out is not None else result[()]
 
@@ -278,21 +272,17 @@ def _reduce_python(
     options: Options,
 ) -> Any:
     """Do what reduce_custom does, by functions in Python."""
-    if isinstance(array, (Fused, File)):
+    if isinstance(array, (Fused, Source)):
         raise TypeError(f"a must be an array for functions in Python, got {array!r}")
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
-    included = check_where(where, array.shape)
-    if mask is not None:
-        included = ~mask if included is None else included & ~mask
+    included = without(mask, check_where(where, array))
     number = engine.resolve_workers(options.workers, array.nbytes)
     job = PythonJob(functions, array, axes, included)
     engine.run_job(job, number, options.executor, options.progress)
     if len(axes) == array.ndim and not keepdims and out is None and mask is None:
         return job.results[0]
-    shape = tuple(
-        1 if k in axes else n for k, n in enumerate(array.shape) if keepdims or k not in axes
-    )
+    shape = kept_shapes(array.shape, axes)[keepdims]
     values: Array = np.asarray(job.results, functions.result)
     return _given(a, values.reshape(shape + values.shape[1:]), mask, axes, keepdims, out, name)
 
@@ -337,6 +327,13 @@ def _several(
             # Elements with numbers come in runs, which would cut the leaves of a tree.
             key = (part.kernel, ordered and part.operation.numbered)
             passes.setdefault(key, []).append(number)
+    if isinstance(array, Chunks) and len(members) > 1:
+        together = [numbers for numbers in passes.values() if len(numbers) == len(members)]
+        if not together or joined(members) is None:
+            raise TypeError(
+                f"reduction must be one, or several that take one pass, for {array!r}, got "
+                f"{reductions}"
+            )
     for numbers in passes.values():
         found = _at_once(a, [members[k] for k in numbers], axis, keepdims, where, options)
         if found is not None:
@@ -378,7 +375,7 @@ _RUN = 1024
 
 def _in_runs(array: Array, axes: tuple[int, ...]) -> bool:
     """Tell whether the elements of each result lie in long runs, or are read from a file."""
-    if isinstance(array, File):
+    if isinstance(array, Source):
         return True
     leading = array.leading if isinstance(array, Fused) else array
     return any(leading.strides[k] == leading.itemsize and leading.shape[k] >= _RUN for k in axes)
@@ -396,31 +393,19 @@ def _at_once(
     keepdims = check_keepdims(keepdims)
     if len(axes) < array.ndim and not _in_runs(array, axes):
         return None  # each by itself knows short rows and columns, which several at once do not
-    included = check_where(where, array.shape)
-    kept = tuple(n for k, n in enumerate(array.shape) if k not in axes)
-    if included is not None and isinstance(array, File):
-        return None  # for which there is an error to be raised
+    included = check_where(where, array)
+    kept, full = kept_shapes(array.shape, axes)
     empty = any(array.shape[k] == 0 for k in axes)
     for part in parts:
         if not part.operation.identity and (empty or included is not None):
             return None
     records = group.records(kept)
     flags = 0
-    if records.size and isinstance(array, File):
+    if records.size:
         reduced = Reduced(group.row, group.type, group.parameter, group.numbered)
-        flags = reduce_file(array, axes, records, reduced, options)
-    elif records.size:
-        view = view_of(
-            array, axes, records, type_of(array.dtype), group.type, where=included, mask=mask,
-            numbered=group.numbered,
-        )  # fmt: skip
-        keep = (array, records, included, mask)
-        flags = engine.run(
-            group.row, view, array.nbytes, keep, options.workers, options.executor,
-            options.progress,
-        )  # fmt: skip
-    shape = tuple(1 if k in axes else n for k, n in enumerate(array.shape)) if keepdims else kept
-    masked = isinstance(a, np.ma.MaskedArray) or (type(a) is Fused and a.masked)
+        flags = reduce_pass(array, axes, records, reduced, options, where=included, mask=mask)
+    shape = full if keepdims else kept
+    masked = is_masked(a)
     results = []
     for part, result, own in group.split(records, flags, kept):
         if own:

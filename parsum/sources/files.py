@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
-import stat
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike
 
-Array = np.ndarray[Any, Any]
-DType = np.dtype[Any]
+from parsum.sources.base import Array, DType, Place, Reader, Source, check_dtype
 
-_NPY = b"\x93NUMPY"
-_ZIP = b"PK\x03\x04"
+#: How .npy files and archives begin.
+NPY = b"\x93NUMPY"
+ZIP = b"PK\x03\x04"
 #: Bytes of the header of a member of a zip file, before its name.
 _ZIP_HEADER = 30
 #: Most characters of a header of a .npy file, as in NumPy: it is parsed, which takes time.
 _MOST_HEADER = 10_000
-_KINDS = "biufcmM"
 
 
-class File:
+class File(Source):
     """An array in a file, which ``parallel_`` functions of one array take in place of an array.
 
     Made by :func:`parsum.open`. It holds no data and no open file. Elements are read as they are
@@ -45,56 +42,116 @@ class File:
     offset : int
         Where in the file, or in a compressed member of it, its elements begin.
     member : str or None
-        The member of a .npz file that it is.
+        The member of a .npz or HDF5 file that it is.
     compressed : bool
         Whether the elements have to be decompressed, one after the other.
     """
 
-    __slots__ = (
-        "compressed", "dtype", "member", "ndim", "offset", "order", "path", "shape", "size",
-    )  # fmt: skip
+    __slots__ = ("compressed", "member", "offset", "order", "path")
 
     def __init__(
         self,
         path: str,
         dtype: DType,
-        shape: tuple[int, ...],
+        shape: Place,
         offset: int,
         order: str,
         member: str | None = None,
         compressed: bool = False,
     ) -> None:
+        super().__init__(dtype, shape)
         self.path = path
         self.member = member
         self.compressed = compressed
-        self.dtype = dtype
-        self.shape = shape
         self.offset = offset
         self.order = order
-        self.ndim = len(shape)
-        self.size = 1
-        for length in shape:
-            self.size *= length
-
-    def __repr__(self) -> str:
-        name = repr(self.path) if self.member is None else f"{self.path!r}, {self.member!r}"
-        return f"<parsum.File {name}: shape {self.shape}, dtype {self.dtype}>"
 
     @property
-    def nbytes(self) -> int:
-        """How many bytes all elements have."""
-        return self.size * self.dtype.itemsize
+    def sequential(self) -> bool:  # type: ignore[override]
+        """Whether the elements are read one after the other, by one worker."""
+        return self.compressed
 
-    @property
-    def mask(self) -> None:
-        """No elements are left out."""
+    def named(self) -> str:
+        """Return what the source is called in messages."""
+        return repr(self.path) if self.member is None else f"{self.path!r}, {self.member!r}"
 
-    def reader(self) -> Reader | Inflater:
+    def reader(self) -> Reader:
         """Open the file to be read."""
-        return Inflater(self) if self.compressed else Reader(self)
+        return FileReader(self)
+
+    def flat(self) -> File:
+        """Return its elements as a vector in the order in which they lie."""
+        return self._of_shape((self.size,))
+
+    def transposed(self) -> File:
+        """Return it with its axes the other way round."""
+        return self._of_shape(self.shape[::-1])
+
+    def _of_shape(self, shape: Place) -> File:
+        return File(self.path, self.dtype, shape, self.offset, "C", self.member, self.compressed)
 
 
-class Reader:
+class FileReader:
+    """Reads blocks of the array in a file into a buffer for each worker."""
+
+    __slots__ = ("_buffers", "_bytes", "_file")
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._bytes: _Bytes = _Inflater(file) if file.compressed else _Opened(file)
+        self._buffers: dict[int, Array] = {}
+
+    def read(self, worker: int, begin: Place, end: Place) -> tuple[Array, None]:
+        """Return the elements from ``begin`` to ``end``."""
+        file = self._file
+        if file.order == "F":
+            return self._read(worker, file.shape[::-1], begin[::-1], end[::-1]).T, None
+        return self._read(worker, file.shape, begin, end), None
+
+    def _read(self, worker: int, shape: Place, begin: Place, end: Place) -> Array:
+        """Read a block of an array in C order, run by run."""
+        file = self._file
+        lengths = [b - a for a, b in zip(begin, end, strict=True)]
+        # Elements that follow each other: whole axes, and some of the axis before them.
+        run, steps, step, axis = 1, [1] * len(shape), 1, len(shape)
+        for k in reversed(range(len(shape))):
+            steps[k] = step
+            step *= shape[k]
+        while axis and run == steps[axis - 1]:
+            axis -= 1
+            run *= lengths[axis]
+        itemsize = file.dtype.itemsize
+        count = math.prod(lengths[:axis])
+        data = self._buffer(worker, count * run * itemsize)
+        pieces = data.reshape(count, run * itemsize)
+        start = sum(a * b for a, b in zip(begin, steps, strict=True))
+        if run:
+            for number, outer in enumerate(np.ndindex(*lengths[:axis])):
+                place = start + sum(a * b for a, b in zip(outer, steps, strict=False))
+                self._bytes.read(pieces[number], file.offset + place * itemsize)
+        return data.view(file.dtype).reshape(lengths)
+
+    def _buffer(self, worker: int, size: int) -> Array:
+        buffer = self._buffers.get(worker)
+        if buffer is None or len(buffer) < size:
+            # Blocks of elements begin where any of them is aligned.
+            room: Array = np.empty(size + 63, np.uint8)
+            start = -room.__array_interface__["data"][0] % 64
+            buffer = self._buffers[worker] = room[start : start + size]
+        return buffer[:size]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._bytes.close()
+
+
+class _Bytes(Protocol):
+    def read(self, buffer: Array, offset: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Opened:
     """An open file, from which any number of threads may read at once."""
 
     __slots__ = ("_descriptor", "_path")
@@ -124,19 +181,15 @@ class Reader:
         """Close the file."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> Reader:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Inflater:
+class _Inflater:
     """An open member of a .npz file that is compressed: read from the beginning to the end."""
 
     __slots__ = ("_archive", "_at", "_member", "_path", "_stream")
 
     def __init__(self, file: File) -> None:
+        import zipfile
+
         assert file.member is not None
         self._path = file.path
         self._member = file.member
@@ -172,110 +225,15 @@ class Inflater:
         """Close the file."""
         self._archive.close()
 
-    def __enter__(self) -> Inflater:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _damaged(path: str, member: str, error: Exception) -> ValueError:
     return ValueError(f"{path} must be a sound .npz file: {member}: {error}")
 
 
-def open_file(
-    path: str | os.PathLike[str],
-    *,
-    member: str | None = None,
-    dtype: DTypeLike | None = None,
-    shape: int | tuple[int, ...] | None = None,
-    offset: int = 0,
-    order: str = "C",
-) -> File:
-    """Return the array in a file, to be read when it is reduced.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A .npy or .npz file; or one of raw elements, if `dtype` is given.
-    member : str, optional
-        The name of an array in a .npz file; not needed if there is but one. Members that are
-        compressed are read by one worker, at the speed of decompression.
-    dtype : dtype_like, optional
-        The dtype of raw elements, with its byte order: ``">f4"``.
-    shape : int or tuple of ints, optional
-        The shape of raw elements; by default all that there are, as a vector. One length may be -1.
-    offset : int, optional
-        Where in the file raw elements begin, in bytes.
-    order : {"C", "F"}, optional
-        The order of raw elements.
-
-    Returns
-    -------
-    File
-        What ``parallel_`` functions of one array, but for cumulative ones, take in place of an
-        array: ``parallel_sum(parsum.open("data.npy"), axis=0)``. They take a path of a .npy file as
-        well.
-
-    Raises
-    ------
-    OSError
-        If the file is not there or cannot be read, or is no regular file.
-    TypeError
-        If its dtype is not supported (objects, strings, records), or an argument is of a wrong
-        type.
-    ValueError
-        If it is no .npy file, damaged, or shorter than its shape.
-
-    Notes
-    -----
-    The file is read by ``pread``, not mapped: if it is truncated meanwhile, the reduction ends with
-    a ValueError that names file and place, where a memory map would end the process. Nothing is
-    ever unpickled.
-
-    Examples
-    --------
-    >>> import tempfile, os
-    >>> import numpy as np
-    >>> import parsum
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "a.npy")
-    ...     np.save(path, np.arange(6.0).reshape(2, 3))
-    ...     parsum.parallel_sum(parsum.open(path), axis=0)
-    array([3., 5., 7.])
-    """
-    name = os.fspath(path)
-    if not isinstance(name, str):
-        raise TypeError(f"path must be a str or path-like, got {path!r}")
-    status = os.stat(name)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "Is a directory", name)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", name)
-    if dtype is not None and member is not None:
-        raise TypeError(f"member must be left out for raw elements, got {member!r}")
-    if dtype is None:
-        if shape is not None or offset != 0 or order != "C":
-            raise TypeError("dtype must be given where shape, offset or order are, got None")
-        with Path(name).open("rb") as stream:
-            if stream.read(len(_ZIP)) == _ZIP:
-                return _npz(name, status.st_size, member)
-        if member is not None:
-            raise TypeError(f"member must be left out for {name}, which is no .npz file")
-        return _npy(name, status.st_size)
-    return _raw(name, status.st_size, dtype, shape, offset, order)
-
-
-def _check_dtype(dtype: DType, path: str) -> None:
-    if dtype.kind not in _KINDS or dtype.names is not None or dtype.subdtype is not None:
-        raise TypeError(
-            f"{path} must be of bool, integers, floats, complex numbers or times, got dtype {dtype}"
-        )
-
-
-def _npy(path: str, size: int) -> File:
+def npy_file(path: str, size: int) -> File:
+    """Return the array in a .npy file."""
     with Path(path).open("rb") as stream:
-        if stream.read(len(_NPY)) != _NPY:
+        if stream.read(len(NPY)) != NPY:
             raise ValueError(
                 f"{path} must be a .npy file, or dtype be given for raw elements: it does not "
                 "begin as such files do"
@@ -288,8 +246,10 @@ def _npy(path: str, size: int) -> File:
     return file
 
 
-def _npz(path: str, size: int, member: str | None) -> File:
+def npz(path: str, size: int, member: str | None) -> File:
     """Return a member of an archive, where it is if it is not compressed."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy"): name for name in archive.namelist()}
@@ -319,7 +279,7 @@ def _npz(path: str, size: int, member: str | None) -> File:
     with Path(path).open("rb") as raw:
         raw.seek(info.header_offset)
         head = raw.read(_ZIP_HEADER)
-        if len(head) < _ZIP_HEADER or head[: len(_ZIP)] != _ZIP:
+        if len(head) < _ZIP_HEADER or head[: len(ZIP)] != ZIP:
             raise _damaged(path, str(member), zipfile.BadZipFile("its header is not there"))
         lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
     offset += info.header_offset + _ZIP_HEADER + lengths
@@ -343,11 +303,11 @@ def _sound_header(what: str, stream: Any) -> tuple[tuple[int, ...], bool, DType]
         if version not in ((1, 0), (2, 0), (3, 0)):
             raise ValueError(f"format version {version} is not known")
         shape, fortran, dtype = _header(stream, version)
-    except (OSError, zipfile.BadZipFile, zlib.error):
-        raise
     except Exception as error:  # of Python's tokenizer and parser, by NumPy
+        if isinstance(error, OSError) or type(error).__module__ in ("zipfile", "zlib"):
+            raise  # of the archive
         raise ValueError(f"{what} must be a .npy file with a sound header: {error}") from None
-    _check_dtype(dtype, what)
+    check_dtype(dtype, what)
     return shape, fortran, dtype
 
 
@@ -361,12 +321,13 @@ def _header(stream: Any, version: tuple[int, int]) -> tuple[tuple[int, ...], boo
     raise ValueError("format version 3.0 is for records alone")
 
 
-def _raw(path: str, size: int, dtype: DTypeLike, shape: Any, offset: Any, order: Any) -> File:
+def raw(path: str, size: int, dtype: DTypeLike, shape: Any, offset: Any, order: Any) -> File:
+    """Return raw elements of a file of that size."""
     try:
         wanted = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(f"dtype must be a data type, got {dtype!r}: {error}") from None
-    _check_dtype(wanted, path)
+    check_dtype(wanted, path)
     if order not in ("C", "F"):
         raise ValueError(f"order must be 'C' or 'F', got {order!r}")
     if isinstance(offset, bool) or not isinstance(offset, (int, np.integer)):
