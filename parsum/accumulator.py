@@ -30,7 +30,7 @@ from parsum.api.arguments import (
 )
 from parsum.api.call import native, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
-from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined
+from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined, passes_of
 from parsum.api.states import Chunk, Kind, States, Tree, count_of, store_of
 from parsum.api.streaming import pieces_of
 from parsum.api.toolkit import parallel_reduce
@@ -178,12 +178,8 @@ class Accumulator:
                     "reduction must not be of functions in Python, whose states are theirs, got "
                     f"{k!r}"
                 )
-        by_dtype: dict[DType, list[Part]] = {}
-        for part in parts:
-            if part.joins:
-                by_dtype.setdefault(part.kernel, []).append(part)
         groups: list[Group] = []
-        for some in by_dtype.values():
+        for some in passes_of(parts):
             # Along an axis each by itself is faster: it knows columns and short rows.
             group = joined(some) if len(some) > 1 and self._axis is None else None
             groups.extend([group] if group is not None else map(alone, some))

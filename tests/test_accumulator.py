@@ -398,6 +398,14 @@ def test_copies_go_their_own_way():
         assert acc.to_bytes() == other.to_bytes()
 
 
+def test_reductions_share_passes():
+    """Places keep out of the pass of what is combined in order, not others."""
+    acc = Accumulator(("argmax", "prod", "min", "sum"), dtype="d")
+    assert sorted(len(group.parts) for group in acc._groups) == [1, 3]
+    acc = Accumulator(("argmax", "min", "sum"), dtype="d")
+    assert [len(group.parts) for group in acc._groups] == [3]
+
+
 def test_pickles_of_many_results():
     """What has no elements is few bytes in a fixed tree, however many results it is for."""
     for method in ("exact", "fast"):

@@ -187,6 +187,18 @@ class Group:
                 yield part, as_results(values, part.result), own_flags
 
 
+def passes_of(parts: list[Part]) -> list[list[Part]]:
+    """Return those that may take a pass together, by passes; without those that must not."""
+    able = [part for part in parts if part.row is not None and part.joins]
+    ordered = any(part.row is not None and part.row.ordered for part in able)
+    passes: dict[tuple[DType, bool], list[Part]] = {}
+    for part in able:
+        # Elements with numbers come in runs, which would cut the leaves of a tree.
+        key = (part.kernel, ordered and part.operation.numbered)
+        passes.setdefault(key, []).append(part)
+    return list(passes.values())
+
+
 def joined(parts: list[Part]) -> Group | None:
     """Return several reductions as one pass, or None if they do not go together."""
     members = []

@@ -14,7 +14,6 @@ from parsum.api.arguments import (
     NO_VALUE,
     Array,
     Axis,
-    DType,
     Method,
     Options,
     Progress,
@@ -33,7 +32,7 @@ from parsum.api.arguments import (
 from parsum.api.call import masked_result, tell
 from parsum.api.documents import documented
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
-from parsum.api.parts import Part, as_number, as_results, custom_operation, joined
+from parsum.api.parts import Part, as_number, as_results, custom_operation, joined, passes_of
 from parsum.api.passes import reduce_pass
 from parsum.api.python_job import PythonJob
 from parsum.api.streaming import Reduced
@@ -319,29 +318,23 @@ def _several(
             )
     array, _ = as_array(a)
     members = [Part(k, array.dtype, options.method, parameter, arguments) for k in reductions]
-    passes: dict[tuple[DType, bool], list[int]] = {}
-    results: dict[int, Any] = {}
-    ordered = any(part.row is not None and part.joins and part.row.ordered for part in members)
-    for number, part in enumerate(members):
-        if part.row is not None and part.joins and not _has_own_axes(part, array.ndim, axis):
-            # Elements with numbers come in runs, which would cut the leaves of a tree.
-            key = (part.kernel, ordered and part.operation.numbered)
-            passes.setdefault(key, []).append(number)
+    results: dict[Part, Any] = {}
+    passes = passes_of([part for part in members if not _has_own_axes(part, array.ndim, axis)])
     if isinstance(array, Chunks) and len(members) > 1:
-        together = [numbers for numbers in passes.values() if len(numbers) == len(members)]
-        if not together or joined(members) is None:
+        one_pass = len(passes[0] if passes else ()) == len(members) and joined(members) is not None
+        if not one_pass:
             raise TypeError(
                 f"reduction must be one, or several that take one pass, for {array!r}, got "
                 f"{reductions}"
             )
-    for numbers in passes.values():
-        found = _at_once(a, [members[k] for k in numbers], axis, keepdims, where, options)
+    for some in passes:
+        found = _at_once(a, some, axis, keepdims, where, options)
         if found is not None:
-            results.update(zip(numbers, found, strict=True))
-    for number, part in enumerate(members):
-        if number not in results:
-            results[number] = _alone(part, a, axis, keepdims, where, options)
-    return tuple(results[k] for k in range(len(members)))
+            results.update(zip(some, found, strict=True))
+    for part in members:
+        if part not in results:
+            results[part] = _alone(part, a, axis, keepdims, where, options)
+    return tuple(results[part] for part in members)
 
 
 def _alone(part: Part, a: Any, axis: Any, keepdims: Any, where: Any, options: Options) -> Any:
