@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -28,7 +27,7 @@ from parsum.api.arguments import (
 from parsum.api.call import native, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined
-from parsum.api.states import Chunk, Kind, States, Tree, count_of
+from parsum.api.states import Chunk, Kind, States, Tree, count_of, layout
 from parsum.api.toolkit import parallel_reduce
 from parsum.api.views import SMALL_BYTES
 from parsum.custom import Reduction
@@ -569,7 +568,7 @@ class Accumulator:
             sections = [store.dump() for store in now.stores]
             header = {
                 "format": _FORMAT,
-                "layout": _layout(),
+                "layout": layout(),
                 "reduction": [k if isinstance(k, str) else None for k in self._names],
                 "several": self._several,
                 "method": self._method,
@@ -681,11 +680,6 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 _DTYPE_KINDS = "biufcmM"
 
 
-def _layout() -> list[Any]:
-    """Return what must agree between machines for states to mean the same."""
-    return [sys.byteorder, int(np.finfo(np.longdouble).nmant), np.dtype(np.longdouble).itemsize]
-
-
 def _damaged(why: str) -> ValueError:
     return ValueError(f"data must be what Accumulator.to_bytes gave, got bytes that {why}")
 
@@ -708,7 +702,7 @@ def _restored(data: bytes, reductions: tuple[Reduction, ...]) -> Accumulator:
     try:
         if header["format"] != _FORMAT:
             raise _damaged(f"are of format {header['format']!r}, not {_FORMAT}")
-        if header["layout"] != _layout():
+        if header["layout"] != layout():
             raise _damaged(f"are of another kind of machine, {header['layout']!r}")
         return _filled(header, memoryview(rest)[4 + length :], reductions)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:

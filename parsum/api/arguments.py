@@ -15,6 +15,7 @@ from parsum import engine
 from parsum.files import File, open_file
 from parsum.fused import Fused
 from parsum.reduction import METHODS
+from parsum.under_dask import is_lazy
 
 Array: TypeAlias = np.ndarray[Any, Any]
 DType: TypeAlias = np.dtype[Any]
@@ -61,11 +62,13 @@ def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Op
 def as_array(a: Any) -> tuple[Array, Array | None]:
     """Return any array_like as a plain ndarray, and its mask if it is a masked array.
 
-    Fused expressions and files stay what they are, with what all arrays have: see
+    Fused expressions, files and Dask's arrays stay what they are, with what all arrays have: see
     ``check_in_memory``.
     """
     if isinstance(a, (Fused, File)):
         return cast(Array, a), a.mask
+    if is_lazy(a):
+        return cast(Array, a), None
     if isinstance(a, (str, PathLike)):
         return cast(Array, open_file(a)), None
     if isinstance(a, np.ma.MaskedArray):
@@ -78,7 +81,7 @@ def as_array(a: Any) -> tuple[Array, Array | None]:
 
 def check_in_memory(array: Array, name: str) -> None:
     """Refuse what has no elements in memory."""
-    if isinstance(array, (Fused, File)):
+    if isinstance(array, (Fused, File)) or is_lazy(array):
         raise TypeError(f"{name} must be an array in memory, got {array!r}")
 
 
@@ -125,6 +128,8 @@ def check_where(where: Any, shape: tuple[int, ...]) -> Array | None:
     """Return the elements to include, in the shape of the array; None for all."""
     if where is True or where is NO_VALUE:
         return None
+    if is_lazy(where):
+        raise TypeError(f"where must be an array in memory here, got {where!r}")
     if isinstance(where, (np.ndarray, np.generic)):
         mask = np.asarray(where)
         if mask.dtype != _BOOL:

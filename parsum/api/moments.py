@@ -30,6 +30,7 @@ from parsum.api.call import Operation, native, outside, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
 from parsum.api.sums import parallel_sum
+from parsum.under_dask import is_lazy
 
 _FLOAT64 = np.dtype(np.float64)
 _NO_MEAN = "Mean of empty slice."
@@ -116,6 +117,8 @@ def _whole_mean(
 ) -> Any:
     """Return NumPy's means of an integer dtype: such a sum, divided and truncated."""
     array, mask = as_array(a)
+    if is_lazy(array, where):
+        raise TypeError(f"dtype must be a floating dtype for means of a Dask array, got {dtype!r}")
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
     taken = check_where(where, array.shape)
@@ -190,13 +193,17 @@ def _spread_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
 def _about_rule(dtype: Any, out: Any, mean: Any) -> Callable[[DType], DType]:
     """Deviations from means of a wider dtype are of that dtype too."""
     rule = _spread_rule(dtype, out)
-    wide = part_of(np.asarray(mean).dtype)
+    wide = part_of(_numbers(mean).dtype)
     return lambda given: np.promote_types(rule(given), wide if wide.kind == "f" else _FLOAT64)
 
 
 def _parts(mean: Any) -> tuple[Any, Any]:
-    number = np.asarray(mean)
+    number = _numbers(mean)
     return number.real, number.imag
+
+
+def _numbers(mean: Any) -> Any:
+    return mean if is_lazy(mean) else np.asarray(mean)
 
 
 def divisor(ddof: Any, correction: Any = NO_VALUE) -> float:

@@ -44,7 +44,7 @@ def reduce_file(
     file: File, axes: tuple[int, ...], result: Array, reduced: Reduced, options: Options
 ) -> int:
     """Reduce a file along axes into an array of the kept ones; return flags."""
-    numbers = _numbers(file.shape, axes) if reduced.numbered else None
+    numbers = numbers_along(file.shape, axes) if reduced.numbered else None
     shape = file.shape
     if file.order == "F":
         # The same elements in C order, with the axes the other way round.
@@ -66,7 +66,7 @@ def reduce_file(
         return _reduce(whole, axes, result, reduced, options, reader)
 
 
-def _numbers(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def numbers_along(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """Return what a step along each axis adds to the number of an element; 0 for kept axes."""
     numbers = [0] * len(shape)
     step = 1

@@ -38,6 +38,7 @@ from parsum.expression import Expression
 from parsum.files import File
 from parsum.fused import Fused
 from parsum.reduction import BYTE, MEMBERS_LIMIT, type_of
+from parsum.under_dask import is_lazy
 
 _BYTES = np.dtype(np.uint8)
 
@@ -207,6 +208,10 @@ def reduce_custom(
 ) -> Any:
     """Reduce an array by a reduction of one's own and return what the public function is to."""
     array, mask = as_array(a)
+    if is_lazy(array, where):
+        from parsum.api.lazy import reduce_lazy_custom
+
+        return reduce_lazy_custom(a, reduction, axis, out, keepdims, where, options, parameter)
     if reduction.python is not None:
         return _reduce_python(
             a, array, mask, reduction.name, reduction.python, axis, out, keepdims, where, options
@@ -333,6 +338,9 @@ def _several(
     results: dict[int, Any] = {}
     ordered = any(part.row is not None and part.joins and part.row.ordered for part in members)
     for number, part in enumerate(members):
+        # Tasks have the blocks in common: each result is a graph of its own.
+        if is_lazy(array, where):
+            continue
         if part.row is not None and part.joins and not _has_own_axes(part, array.ndim, axis):
             # Elements with numbers come in runs, which would cut the leaves of a tree.
             key = (part.kernel, ordered and part.operation.numbered)
