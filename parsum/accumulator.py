@@ -34,6 +34,7 @@ from parsum.custom import Reduction
 from parsum.files import File
 from parsum.fused import Fused
 from parsum.reduction import DIVIDE, EMPTY, INVALID, MEMBERS_LIMIT, METHODS, OVERFLOW
+from parsum.under_dask import is_lazy
 
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
@@ -227,7 +228,9 @@ class Accumulator:
         ----------
         *chunk : array_like
             The elements; two arrays for a reduction of two. They follow those of earlier chunks
-            along the first axis that is reduced.
+            along the first axis that is reduced. An array of Dask's is computed here and now: by
+            tasks that accumulate its blocks; or, where the order of combination shows, block after
+            block in this process.
         where : array_like of bool, optional
             Elements to include; broadcasts to the shape of the chunk.
         workers : int, optional
@@ -255,6 +258,12 @@ class Accumulator:
                 if self._quick(chunk):
                     return
         options = check_options(workers, self._method, executor, progress)
+        if is_lazy(*chunk, where):
+            from parsum.lazy_updates import update_by_blocks
+
+            with self._lock:
+                update_by_blocks(self, chunk, where, options)
+            return
         arrays, included, masked = self._checked(chunk, where)
         with self._lock:
             self._take(arrays, included, masked, options)
@@ -322,11 +331,7 @@ class Accumulator:
         shape = arrays[0].shape
         axes = check_axes(self._axis, len(shape))
         kept = tuple(n for k, n in enumerate(shape) if k not in axes)
-        if self._shape is not None and kept != self._shape:
-            raise ValueError(
-                f"chunks must have the shape {self._shape} without the reduced axes {axes}, got "
-                f"{kept}"
-            )
+        self._check_kept(kept)
         dtypes, groups = self._dtypes, self._groups
         if dtypes:
             arrays = tuple(map(_converted, arrays, dtypes))
@@ -364,6 +369,50 @@ class Accumulator:
         self._now = _Progress(
             tuple(stores), tuple(flags), now.length + length, taken, now.masked or masked
         )
+
+    def _check_kept(self, kept: tuple[int, ...]) -> None:
+        if self._shape is not None and kept != self._shape:
+            raise ValueError(
+                f"chunks must have the shape {self._shape} without the reduced axes, got {kept}"
+            )
+
+    # ---- what is filled in parts ----
+
+    def _empty(self, shape: tuple[int, ...] | None, dtypes: tuple[DType, ...]) -> Accumulator:
+        """Return one of the same kind without elements, for results of that shape if known."""
+        new = self.copy()
+        new._dtypes = self._dtypes or dtypes
+        new._groups = self._groups or self._groups_for(dtypes)
+        new._now = _Progress((), (), 0, None, False)
+        if shape is None:
+            new._shape = () if self._axis is None else None
+        else:
+            self._check_kept(shape)
+            new._shape, new._now = shape, new._now_for(shape)
+        return new
+
+    def _put(self, place: tuple[slice, ...], part: Accumulator) -> None:
+        """Take over the exact states of some of the results."""
+        now, other = self._now, part._now
+        if not other.stores:  # no block that it was made of had elements
+            return
+        assert self._shape is not None and part._shape is not None
+        for store, states in zip(now.stores, other.stores, strict=True):
+            assert isinstance(store, States) and isinstance(states, States)
+            size = states.kind.row.state_size
+            rows = store.states.rows.reshape(*self._shape, size)
+            rows[place] = states.states.rows.reshape(*part._shape, size)
+        flags = tuple(a | b for a, b in zip(now.flags, other.flags, strict=True))
+        taken = now.taken
+        if other.taken is not None:
+            taken = np.full(self._shape, other.length, np.int64) if taken is None else taken
+            taken[place] = other.taken
+        self._now = _Progress(now.stores, flags, other.length, taken, now.masked or other.masked)
+
+    def _become(self, other: Accumulator) -> None:
+        """Take over all that another one has, which nobody else holds."""
+        self._dtypes, self._groups, self._shape = other._dtypes, other._groups, other._shape
+        self._now = other._now
 
     # ---- joining ----
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from types import ModuleType
@@ -41,7 +41,7 @@ from parsum.api.parts import as_number, as_results, custom_operation
 from parsum.api.states import Chunk, Kind, States, count_of, layout
 from parsum.api.streaming import numbers_along
 from parsum.custom import Reduction
-from parsum.reduction import BYTE, EMPTY, Row, find, type_of
+from parsum.reduction import BYTE, EMPTY, TYPES, Row, find, type_of
 from parsum.under_dask import is_lazy
 
 _DAMAGED = "a pickled state of a block must be what was pickled, got one that {}"
@@ -246,7 +246,7 @@ def _same(block: Any, axis: Any = None, keepdims: Any = None) -> Any:
 
 def merge_blocks(blocks: Any, axis: Any = None, keepdims: Any = None) -> Any:
     """Return one partial result of several, which Dask gives in nested lists, in their order."""
-    parts = list(_flat(blocks))
+    parts = in_order(blocks)
     first = parts[0]
     if len(parts) == 1 or not isinstance(first, Partial):  # Dask tries it with empty arrays
         return first
@@ -260,16 +260,22 @@ def merge_blocks(blocks: Any, axis: Any = None, keepdims: Any = None) -> Any:
     return Partial(first.recipe, states, length, flags, taken, masked)
 
 
-def _flat(blocks: Any) -> Iterator[Any]:
-    if isinstance(blocks, (list, tuple)):
-        for block in blocks:
-            yield from _flat(block)
-    else:
-        yield blocks
+def in_order(blocks: Any) -> list[Any]:
+    """Return what Dask gives in nested lists, one for each axis that is not in the result."""
+    if not isinstance(blocks, list):
+        return [blocks]
+    return [one for block in blocks for one in in_order(block)]
 
 
-def finish_block(part: Partial, keepdims: bool, *presets: Array) -> Any:
-    """Return the results of states; warnings are given here."""
+def only_block(blocks: Any) -> Any:
+    """Return the one that there is in nested lists."""
+    (block,) = in_order(blocks)
+    return block
+
+
+def finish_block(keepdims: bool, *blocks: Any) -> Any:
+    """Return the results of states, and of more numbers if need be; warnings are given here."""
+    part, *presets = map(only_block, blocks)
     recipe = part.recipe
     result, flags = _results(part, presets)
     nothing = part.counts() == 0
@@ -296,7 +302,7 @@ def finish_block(part: Partial, keepdims: bool, *presets: Array) -> Any:
     return result.reshape(kept + more)[()]
 
 
-def _results(part: Partial, presets: tuple[Array, ...] = ()) -> tuple[Array, int]:
+def _results(part: Partial, presets: list[Array]) -> tuple[Array, int]:
     """Return the results, and flags, without what is said of them."""
     recipe, states, flags = part.recipe, part.states, part.flags
     row, kept = states.kind.row, part.shape
@@ -335,8 +341,7 @@ def _results(part: Partial, presets: tuple[Array, ...] = ()) -> tuple[Array, int
 
 def _reduce_whole(recipe: Recipe, filtered: bool, keepdims: bool, *blocks: Any) -> Any:
     """Return the results of a block that has all of their elements."""
-    rest = list(blocks)
-    block = rest.pop(0)
+    block, *rest = map(only_block, blocks)
     if native(block.dtype) != native(recipe.dtypes[0]):
         block = block.astype(recipe.dtypes[0])
     where: Any = rest.pop(0) if filtered else True
@@ -476,8 +481,6 @@ def reduce_lazy_custom(
 
 def element_dtype(number: int, given: DType) -> DType:
     """Return the dtype of the kernels' elements of that type, the given one where it is that."""
-    from parsum.reduction import TYPES
-
     if type_of(given) == number:
         return native(given)
     return next(dtype for dtype, type_ in TYPES.items() if type_ == number)
@@ -595,7 +598,7 @@ def _of_whole_blocks(
     extra = () if presets else recipe.extra
     new = tuple(range(a.ndim, a.ndim + len(extra)))
     return dask_array().blockwise(
-        partial(_whole_in_lists, recipe, included is not None, keepdims), (*out, *new),
+        partial(_reduce_whole, recipe, included is not None, keepdims), (*out, *new),
         *(item for array in arrays for item in (array, every)),
         new_axes=dict(zip(new, extra, strict=True)), align_arrays=False,
         adjust_chunks=dict.fromkeys(axes, 1) if keepdims else None,
@@ -604,29 +607,36 @@ def _of_whole_blocks(
     )  # fmt: skip
 
 
-def _whole_in_lists(recipe: Recipe, filtered: bool, keepdims: bool, *blocks: Any) -> Any:
-    # An axis that the result has not comes in a list of its only block.
-    return _reduce_whole(recipe, filtered, keepdims, *(next(_flat(block)) for block in blocks))
-
-
 def merged(recipe: Recipe, arrays: tuple[Any, ...], included: Any) -> Any:
     """Return the states of whole results, in an array that is of them in name only."""
-    da = dask_array()
-    a, every = arrays[0], tuple(range(arrays[0].ndim))
     given = [*arrays, *([] if included is None else [included])]
     if recipe.numbers is not None:
-        given.append(_first_numbers(recipe.numbers, a, recipe.axes))
-    nothing: Array = np.empty((0,) * a.ndim, object)
-    name = f"parsum-{recipe.operation.name}"
-    states = da.blockwise(
-        partial(take_block, recipe, included is not None, recipe.numbers is not None), every,
-        *(item for array in given for item in (array, every)),
-        adjust_chunks=dict.fromkeys(recipe.axes, 1), align_arrays=False, meta=nothing,
-        dtype=nothing.dtype, token=f"{name}-block",
+        given.append(_first_numbers(recipe.numbers, arrays[0], recipe.axes))
+    take = partial(take_block, recipe, included is not None, recipe.numbers is not None)
+    return tree_of(recipe.operation.name, take, given, recipe.axes, merge_blocks)
+
+
+def tree_of(
+    name: str,
+    take: Callable[..., Any],
+    arrays: list[Any],
+    axes: tuple[int, ...],
+    merge: Callable[..., Any],
+) -> Any:
+    """Return what is made of blocks and merged along axes: an object in place of each block."""
+    da = dask_array()
+    every = tuple(range(arrays[0].ndim))
+    nothing: Array = np.empty((0,) * len(every), object)
+    taken = da.blockwise(
+        take, every, *(item for array in arrays for item in (array, every)),
+        adjust_chunks=dict.fromkeys(axes, 1), align_arrays=False, meta=nothing,
+        dtype=nothing.dtype, token=f"parsum-{name}-block",
     )  # fmt: skip
+    if all(taken.numblocks[k] == 1 for k in axes):
+        return taken
     return da.reduction(
-        states, _same, merge_blocks, combine=merge_blocks, axis=recipe.axes, keepdims=True,
-        dtype=nothing.dtype, concatenate=False, meta=nothing, name=name,
+        taken, _same, merge, combine=merge, axis=axes, keepdims=True, dtype=nothing.dtype,
+        concatenate=False, meta=nothing, name=f"parsum-{name}",
     )  # fmt: skip
 
 
@@ -637,14 +647,9 @@ def finished(recipe: Recipe, parts: Any, a: Any, keepdims: bool, presets: list[A
     extra = () if presets else recipe.extra
     new = tuple(range(a.ndim, a.ndim + len(extra)))
     return dask_array().blockwise(
-        partial(_finish_lists, keepdims), (*out, *new),
+        partial(finish_block, keepdims), (*out, *new),
         *(item for array in (parts, *presets) for item in (array, every)),
         new_axes=dict(zip(new, extra, strict=True)), align_arrays=False,
         meta=_meta(a, len(out) + len(extra), recipe.result), dtype=recipe.result,
         token=f"parsum-{recipe.operation.name}-result",
     )  # fmt: skip
-
-
-def _finish_lists(keepdims: bool, part: Any, *presets: Any) -> Any:
-    # An axis that the result has not comes in a list of its only block.
-    return finish_block(next(_flat(part)), keepdims, *(next(_flat(k)) for k in presets))
