@@ -170,15 +170,26 @@ def _lazy_weighted(
     options: Options,
 ) -> Any:
     """Return the lazy means and sums of weights, side by side along a last axis."""
-    from parsum.api.lazy import reduce_lazy_pair
+    from parsum.api.lazy import map_results, reduce_lazy_pair
 
-    if a.dtype.kind == "c" and weights.dtype.kind != "c":
-        raise TypeError(f"weights must be complex where a Dask array is, got {weights.dtype}")
-    return reduce_lazy_pair(
-        Operation("weighted_mean", "weighted_mean", _KINDS), a, weights, axes,
-        kernel_dtype(a.dtype, weights.dtype), dtype, mask, None, keepdims, options,
-        look=partial(_look_at_both, returned),
-    )  # fmt: skip
+    def of(part: Any, dtype: DType) -> Any:
+        return reduce_lazy_pair(
+            Operation("weighted_mean", "weighted_mean", _KINDS), part, weights, axes,
+            kernel_dtype(part.dtype, weights.dtype), dtype, mask, None, keepdims, options,
+            look=partial(_look_at_both, returned),
+        )  # fmt: skip
+
+    if a.dtype.kind != "c" or weights.dtype.kind == "c":
+        return of(a, dtype)
+    real, imag = of(a.real, part_of(dtype)), of(a.imag, part_of(dtype))
+    return map_results(partial(_whole_numbers, dtype), real, imag, dtype)
+
+
+def _whole_numbers(dtype: DType, real: Array, imag: Array) -> Any:
+    """Return means of complex numbers and sums of real weights, of those of both parts."""
+    both: Any = real.astype(dtype)
+    both[..., 0].imag = imag[..., 0]
+    return both
 
 
 def _look_at_both(

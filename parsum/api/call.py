@@ -244,6 +244,8 @@ def start_of(
     dtype: DType,
 ) -> Array | None:
     """Return the number that results start from; ValueError if there are none without."""
+    if is_lazy(initial):
+        raise TypeError(f"initial must be a number in memory, got {initial!r}")
     if not operation.identity and initial is NO_VALUE:
         initial = None
         if filtered:

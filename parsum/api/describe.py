@@ -65,6 +65,8 @@ class Description:
     kurtosis: Any = None
 
     def __str__(self) -> str:
+        if is_lazy(self.count):
+            return repr(self)
         columns = {
             field.name: np.asarray(getattr(self, field.name))
             for field in fields(self)

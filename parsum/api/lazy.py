@@ -512,6 +512,32 @@ def included_blocks(where: Any, a: Any) -> Any:
     return like_blocks(where, a, "where")
 
 
+def included_elements(a: Any, where: Any) -> Any:
+    """Return an array of which elements are neither masked nor left out."""
+    da = dask_array()
+    a = da.asanyarray(a)
+    included = included_blocks(where, a)
+    every = tuple(range(a.ndim))
+    arrays = [a, *([] if included is None else [included])]
+    return da.blockwise(
+        _included, every, *(item for array in arrays for item in (array, every)),
+        align_arrays=False, dtype=np.dtype(bool), meta=np.empty((0,) * a.ndim, bool),
+    )  # fmt: skip
+
+
+def _included(block: Any, where: Any = True) -> Any:
+    return ~np.ma.getmaskarray(block) & where
+
+
+def map_results(function: Callable[[Any, Any], Any], a: Any, b: Any, dtype: DType) -> Any:
+    """Return what a function makes of the blocks of two arrays of results."""
+    every = tuple(range(a.ndim))
+    return dask_array().blockwise(
+        function, every, a, every, b, every, align_arrays=False, dtype=dtype,
+        meta=_meta(a, a.ndim, dtype),
+    )  # fmt: skip
+
+
 def like_blocks(other: Any, a: Any, name: str) -> Any:
     """Return another array of Dask's in the shape and the blocks of the first."""
     da = dask_array()

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from parsum.api.arguments import (
     Axis,
     DType,
     Method,
+    Options,
     Progress,
     as_array,
     check_axes,
@@ -29,6 +31,7 @@ from parsum.api.arguments import (
 from parsum.api.call import Operation, native, outside, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
+from parsum.api.logic import parallel_count_nonzero
 from parsum.api.sums import parallel_sum
 from parsum.under_dask import is_lazy
 
@@ -118,7 +121,7 @@ def _whole_mean(
     """Return NumPy's means of an integer dtype: such a sum, divided and truncated."""
     array, mask = as_array(a)
     if is_lazy(array, where):
-        raise TypeError(f"dtype must be a floating dtype for means of a Dask array, got {dtype!r}")
+        return _lazy_whole_mean(a, axis, dtype, out, keepdims, where, options)
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
     taken = check_where(where, array.shape)
@@ -134,9 +137,7 @@ def _whole_mean(
     count: Any = array.size // max(np.size(total), 1)
     if taken is not None:
         count = np.sum(taken, axes, keepdims=keepdims)
-    if mask is None and np.size(total) and not np.all(count):
-        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=outside())
-    mean: Any = total / count  # of masked arrays, division is theirs
+    mean = _quotient(total, count, mask is not None)
     with np.errstate(invalid="ignore"):  # NaN, which is told already
         if out is not None:
             np.copyto(out, mean, casting="unsafe")
@@ -144,6 +145,35 @@ def _whole_mean(
         if isinstance(a, np.ma.MaskedArray):
             return mean
         return mean.astype(native(np.dtype(dtype)))[()]
+
+
+def _quotient(total: Any, count: Any, masked: bool) -> Any:
+    if not masked and np.size(total) and not np.all(count):
+        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=outside())
+    return total / count  # of masked arrays, division is theirs
+
+
+def _lazy_whole_mean(
+    a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, options: Options
+) -> Any:
+    """Do what _whole_mean does, of an array of Dask's: return a lazy array."""
+    from parsum.api.lazy import check_running, included_elements, map_results
+
+    check_running(out, options)
+    total = parallel_sum(
+        a, axis, dtype, None, keepdims, where=where, workers=options.workers, method=options.method
+    )
+    count = parallel_count_nonzero(
+        included_elements(a, where), axis, keepdims=keepdims, workers=options.workers
+    )
+    return map_results(partial(_whole_of_block, dtype), total, count, native(np.dtype(dtype)))
+
+
+def _whole_of_block(dtype: Any, total: Any, count: Any) -> Any:
+    if isinstance(total, np.ma.MaskedArray):
+        return _quotient(total, count, True)
+    with np.errstate(invalid="ignore"):  # NaN, which is told already
+        return _quotient(total, count, False).astype(native(np.dtype(dtype)))[()]
 
 
 def without_nan(operation: Operation, dtype: DType) -> Operation:
