@@ -181,14 +181,15 @@ class Partial:
         data = self.states.dump()[0]
         about = (self.shape, self.length, self.flags, self.taken, self.masked)
         head = (layout(), self.states.kind.row.state_size)
-        return _restored, (self.recipe, head, about, data, _digest(data, about))
+        return _restored, (self.recipe, head, about, data, digest_of(data, about))
 
     def __sizeof__(self) -> int:
         # Dask decides by it what to keep and what to move.
         return self.states.states.rows.nbytes + object.__sizeof__(self)
 
 
-def _digest(data: bytes, about: tuple[Any, ...]) -> bytes:
+def digest_of(data: bytes, about: tuple[Any, ...]) -> bytes:
+    """Return what tells whether a pickled state is what it was."""
     shape, length, flags, taken, masked = about
     text = repr((shape, length, flags, None if taken is None else taken.tobytes(), masked))
     return hashlib.sha256(data + text.encode()).digest()
@@ -198,7 +199,7 @@ def _restored(
     recipe: Recipe, head: tuple[Any, int], about: tuple[Any, ...], data: bytes, digest: bytes
 ) -> Partial:
     """Make a partial result of what a pickle has of it."""
-    if _digest(data, about) != digest:
+    if digest_of(data, about) != digest:
         raise ValueError(_DAMAGED.format("is damaged"))
     shape, length, flags, taken, masked = about
     kind = recipe.kind(shape)
