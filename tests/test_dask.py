@@ -201,6 +201,11 @@ def test_dtypes_and_initial():
     ):  # fmt: skip
         expected = parallel_sum(array, **keywords)
         assert_same(computed(parallel_sum(lazy, **keywords)), expected, str(keywords))
+    whole = np.arange(1, 13).reshape(3, 4)
+    for start in (3, 0.5):
+        expected = parsum.parallel_prod(whole, 0, "f8", initial=start)
+        actual = parsum.parallel_prod(da.from_array(whole, (2, 3)), 0, "f8", initial=start)
+        assert_same(computed(actual), expected)
     with pytest.warns(np.exceptions.ComplexWarning):
         real = parallel_sum(lazy * 1j + lazy, dtype="f8")
     assert computed(real) == parallel_sum(array)
@@ -288,6 +293,8 @@ def test_reductions_by_name_several_and_of_ones_own():
     assert_same(computed(parallel_reduce(lazy, LAST, 0)), array[-1])
     assert_same(computed(parallel_reduce(lazy, LAST, 1)), array[:, -1])
     assert computed(parallel_reduce(lazy.rechunk(-1), LAST)) == 1199
+    upwards = np.asarray(array, order="F")[::-1]
+    assert computed(parallel_reduce(da.from_array(upwards, chunks=-1), LAST)) == upwards[-1, -1]
     with pytest.raises(ValueError, match=r"axis must be one axis .* not commutative"):
         parallel_reduce(lazy, LAST)
     slow = Reduction.from_python(
@@ -348,21 +355,45 @@ def test_masked_blocks(name):
                 FUNCTIONS[name](da.from_array(masked, cut), axis), scheduler="synchronous"
             )
             assert_same(actual, expected, f"{name} {cut} {axis}")
+    mask[:7, 5] = mask[23:, 6] = True  # whole blocks, but not all there is
+    expected = FUNCTIONS[name](np.ma.array(array, mask=mask), 0)
+    lazy = da.from_array(np.ma.array(array, mask=mask), (7, 11))
+    (actual,) = dask.compute(FUNCTIONS[name](lazy, 0), scheduler="synchronous")
+    assert_same(actual, expected)
     nothing = da.from_array(np.ma.array(array, mask=True), (7, 11))
     assert FUNCTIONS["sum"](nothing).compute(scheduler="synchronous") is np.ma.masked
 
 
 def test_blocks_of_another_dtype_than_dask_has_been_told():
     array = np.arange(100.0)
-    lazy = da.from_array(array, 9).map_blocks(lambda x: x.astype("f4"), dtype="f8")
-    assert computed(parallel_sum(lazy)) == 4950
-    assert computed(parallel_sum(lazy.reshape(10, 10).rechunk((10, 3)), 0))[0] == 450
+    for real, told in (("f4", "f8"), ("f8", "f4"), ("i2", "f4"), ("f8", "i2"), ("i8", "f2")):
+        lazy = da.from_array(array, 9).map_blocks(lambda x, to=real: x.astype(to), dtype=told)
+        for name in ("sum", "var", "max", "argmax", "norm", "prod"):
+            for cut in (9, 100):
+                actual = computed(FUNCTIONS[name](lazy.rechunk(cut)))
+                assert_same(
+                    actual,
+                    FUNCTIONS[name](array.astype(real).astype(told)),
+                    f"{real} {told} {name}",
+                )
 
 
 def test_warnings_and_errors_come_from_the_last_task():
     huge = da.full(100, 1e308, chunks=9)
     with pytest.warns(RuntimeWarning, match="overflow encountered in parallel_sum"):
         assert parallel_sum(huge).compute(scheduler="synchronous") == np.inf
+    for at in (0, 50, 99):  # what wraps in a block, or where two are combined
+        large = np.ones(100, np.int64)
+        large[[at, (at + 3) % 100]] = 1 << 40
+        with pytest.warns(RuntimeWarning, match="the result does not fit int64 and wrapped around"):
+            parsum.parallel_prod(da.from_array(large, 9)).compute(scheduler="synchronous")
+    for dtype in ("d", "g"):  # whose compensated sums overflow on the way
+        for places in ([0, 1], [0, 3], [4, 5]):
+            large = np.ones(6, dtype)
+            large[places] = np.finfo(dtype).max
+            sums = parallel_sum(da.from_array(large, 3), method="fast")
+            with pytest.warns(RuntimeWarning, match="overflow encountered in parallel_sum"):
+                assert sums.compute(scheduler="synchronous") == np.inf
     nothing = da.full(100, np.nan, chunks=9)
     with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
         parsum.parallel_nanmean(nothing).compute(scheduler="synchronous")
@@ -436,6 +467,7 @@ def test_an_accumulator_of_two_arrays_masks_and_errors():
         parts.update(x, y)
         assert_same(parts.result(), whole.result())
     masked = np.ma.array(a, mask=a > 0)
+    masked[3] = np.ma.masked
     whole, parts = Accumulator("mean", axis=1), Accumulator("mean", axis=1)
     whole.update(masked)
     parts.update(da.from_array(masked, (7, 11)))
