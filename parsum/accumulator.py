@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, cast
@@ -31,7 +30,7 @@ from parsum.api.arguments import (
 from parsum.api.call import native, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined, passes_of
-from parsum.api.states import Chunk, Kind, States, Tree, count_of, store_of
+from parsum.api.states import Chunk, Kind, States, Tree, count_of, layout, store_of
 from parsum.api.streaming import pieces_of
 from parsum.api.toolkit import parallel_reduce
 from parsum.api.views import SMALL_BYTES
@@ -39,6 +38,7 @@ from parsum.custom import Reduction
 from parsum.fused import Fused
 from parsum.reduction import DIVIDE, EMPTY, INVALID, MEMBERS_LIMIT, METHODS, OVERFLOW
 from parsum.sources import Source
+from parsum.under_dask import is_lazy
 
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
@@ -227,7 +227,9 @@ class Accumulator:
         *chunk : array_like
             The elements; two arrays for a reduction of two. They follow those of earlier chunks
             along the first axis that is reduced. A path, a :class:`parsum.Source` or an iterator of
-            arrays is read piece by piece.
+            arrays is read piece by piece. An array of Dask's is computed here and now: by tasks
+            that accumulate its blocks; or, where the order of combination shows, block after block
+            in this process.
         where : array_like of bool, optional
             Elements to include; broadcasts to the shape of the chunk.
         workers : int, optional
@@ -255,6 +257,12 @@ class Accumulator:
                 if self._quick(chunk):
                     return
         options = check_options(workers, self._method, executor, progress)
+        if is_lazy(*chunk, where):
+            from parsum.lazy_updates import update_by_blocks
+
+            with self._lock:
+                update_by_blocks(self, chunk, where, options)
+            return
         source = None if self._two else located(chunk[0])
         if isinstance(source, Source):
             check_where(where, cast(Array, source))
@@ -342,11 +350,7 @@ class Accumulator:
         shape = arrays[0].shape
         axes = check_axes(self._axis, len(shape))
         kept = tuple(n for k, n in enumerate(shape) if k not in axes)
-        if self._shape is not None and kept != self._shape:
-            raise ValueError(
-                f"chunks must have the shape {self._shape} without the reduced axes {axes}, got "
-                f"{kept}"
-            )
+        self._check_kept(kept)
         dtypes, groups = self._dtypes, self._groups
         if dtypes:
             arrays = tuple(map(_converted, arrays, dtypes))
@@ -384,6 +388,50 @@ class Accumulator:
         self._now = _Progress(
             tuple(stores), tuple(flags), now.length + length, taken, now.masked or masked
         )
+
+    def _check_kept(self, kept: tuple[int, ...]) -> None:
+        if self._shape is not None and kept != self._shape:
+            raise ValueError(
+                f"chunks must have the shape {self._shape} without the reduced axes, got {kept}"
+            )
+
+    # ---- what is filled in parts ----
+
+    def _empty(self, shape: tuple[int, ...] | None, dtypes: tuple[DType, ...]) -> Accumulator:
+        """Return one of the same kind without elements, for results of that shape if known."""
+        new = self.copy()
+        new._dtypes = self._dtypes or dtypes
+        new._groups = self._groups or self._groups_for(dtypes)
+        new._now = _Progress((), (), 0, None, False)
+        if shape is None:
+            new._shape = () if self._axis is None else None
+        else:
+            self._check_kept(shape)
+            new._shape, new._now = shape, new._now_for(shape)
+        return new
+
+    def _put(self, place: tuple[slice, ...], part: Accumulator) -> None:
+        """Take over the exact states of some of the results."""
+        now, other = self._now, part._now
+        if not other.stores:  # no block that it was made of had elements
+            return
+        assert self._shape is not None and part._shape is not None
+        for store, states in zip(now.stores, other.stores, strict=True):
+            assert isinstance(store, States) and isinstance(states, States)
+            size = states.kind.row.state_size
+            rows = store.states.rows.reshape(*self._shape, size)
+            rows[place] = states.states.rows.reshape(*part._shape, size)
+        flags = tuple(a | b for a, b in zip(now.flags, other.flags, strict=True))
+        taken = now.taken
+        if other.taken is not None:
+            taken = np.full(self._shape, other.length, np.int64) if taken is None else taken
+            taken[place] = other.taken
+        self._now = _Progress(now.stores, flags, other.length, taken, now.masked or other.masked)
+
+    def _become(self, other: Accumulator) -> None:
+        """Take over all that another one has, which nobody else holds."""
+        self._dtypes, self._groups, self._shape = other._dtypes, other._groups, other._shape
+        self._now = other._now
 
     # ---- joining ----
 
@@ -591,7 +639,7 @@ class Accumulator:
             sections = [store.dump() for store in now.stores]
             header = {
                 "format": _FORMAT,
-                "layout": _layout(),
+                "layout": layout(),
                 "reduction": [k if isinstance(k, str) else None for k in self._names],
                 "several": self._several,
                 "method": self._method,
@@ -699,11 +747,6 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 _DTYPE_KINDS = "biufcmM"
 
 
-def _layout() -> list[Any]:
-    """Return what must agree between machines for states to mean the same."""
-    return [sys.byteorder, int(np.finfo(np.longdouble).nmant), np.dtype(np.longdouble).itemsize]
-
-
 def _damaged(why: str) -> ValueError:
     return ValueError(f"data must be what Accumulator.to_bytes gave, got bytes that {why}")
 
@@ -729,7 +772,7 @@ def _restored(data: bytes, reductions: tuple[Reduction, ...]) -> Accumulator:
     try:
         if header["format"] != _FORMAT:
             raise _damaged(f"are of format {header['format']!r}, not {_FORMAT}")
-        if header["layout"] != _layout():
+        if header["layout"] != layout():
             raise _damaged(f"are of another kind of machine, {header['layout']!r}")
         return _filled(header, memoryview(rest)[4 + length :], reductions)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:

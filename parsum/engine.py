@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from parsum.reduction import AGAIN, Job, Row, View
+from parsum.under_dask import task_threads
 
 #: Bytes of data for which one more worker pays for waking it up.
 BYTES_PER_WORKER = 2 << 20
@@ -174,6 +175,10 @@ def _environment_default() -> int | None:
 def _most(workers: int | None) -> int:
     if workers is None:
         workers = _default if _default is not None else _environment_default()
+    threads = task_threads()
+    if threads is not None:
+        # Each thread of a worker has a task of its own: together they have the CPUs already.
+        workers = 1 if workers is None else threads if workers == -1 else min(workers, threads)
     if workers is None or workers == -1:
         workers = available_cpus()
     limit = _limit.get()

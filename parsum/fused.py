@@ -10,6 +10,7 @@ import numpy as np
 
 from parsum.expression import Expression, Kind, Typed
 from parsum.reduction import ARRAYS_LIMIT, map_at
+from parsum.under_dask import is_lazy
 
 Array = np.ndarray[Any, Any]
 
@@ -77,6 +78,8 @@ class Fused:
         for name in expression.names:
             value = arrays[name]
             weak = _WEAK.get(type(value))
+            if is_lazy(value):
+                raise TypeError(f"{name} must be an array in memory, got {value!r}")
             if weak is not None:
                 array = _number(name, value, weak)
             else:

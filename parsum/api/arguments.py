@@ -14,6 +14,7 @@ from parsum import engine
 from parsum.fused import Fused
 from parsum.reduction import METHODS
 from parsum.sources import Source, source_of
+from parsum.under_dask import is_lazy
 
 Array: TypeAlias = np.ndarray[Any, Any]
 DType: TypeAlias = np.dtype[Any]
@@ -64,11 +65,13 @@ def check_options(workers: Any, method: Any, executor: Any, progress: Any) -> Op
 def as_array(a: Any) -> tuple[Array, Array | None]:
     """Return any array_like as a plain ndarray, and its mask if it is a masked array.
 
-    Fused expressions and sources stay what they are, with what all arrays have: see
+    Fused expressions, sources and Dask's arrays stay what they are, with what all arrays have: see
     ``check_in_memory``. An iterator is begun: see ``located``.
     """
     if isinstance(a, Fused):
         return cast(Array, a), a.mask
+    if is_lazy(a):
+        return cast(Array, a), None
     if isinstance(a, np.ma.MaskedArray):
         mask = np.ma.getmask(a)
         return np.asarray(a.data), None if mask is np.ma.nomask else np.asarray(mask)
@@ -94,7 +97,7 @@ def located(a: Any) -> Any:
 
 def check_in_memory(array: Array, name: str) -> None:
     """Refuse what has no elements in memory."""
-    if isinstance(array, (Fused, Source)):
+    if isinstance(array, (Fused, Source)) or is_lazy(array):
         raise TypeError(f"{name} must be an array in memory, got {array!r}")
 
 
@@ -143,6 +146,8 @@ def check_where(where: Any, array: Array) -> Array | None:
         return None
     if isinstance(array, Source):
         raise TypeError(f"where must be left out for {array!r}")
+    if is_lazy(where):
+        raise TypeError(f"where must be an array in memory here, got {where!r}")
     shape = array.shape
     if isinstance(where, (np.ndarray, np.generic)):
         mask = np.asarray(where)

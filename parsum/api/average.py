@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from parsum.api.arguments import (
     check_options,
     kept_shapes,
 )
-from parsum.api.call import native, part_of, reduce_pairs, report
+from parsum.api.call import Operation, native, part_of, reduce_pairs, report
 from parsum.api.documents import documented
 from parsum.api.lean import LeanPair
 from parsum.api.moments import parallel_mean
 from parsum.api.products import kernel_dtype
 from parsum.reduction import DIVIDE, OVERFLOW
+from parsum.under_dask import is_lazy
 
 _KINDS = "biufc"
 _FLOAT64 = np.dtype(np.float64)
@@ -101,7 +103,8 @@ def parallel_weighted_mean(
             return both if returned else both[0]
     options = check_options(workers, method, executor, progress)
     array, mask = as_array(a)
-    check_in_memory(array, "a")
+    if not is_lazy(array):
+        check_in_memory(array, "a")
     check_dtype(array.dtype, "a", _KINDS)
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
@@ -114,7 +117,8 @@ def parallel_weighted_mean(
             return mean, np.sum(~mask, axes, mean.dtype, keepdims=keepdims)
         return mean, np.full_like(mean, array.size // max(mean.size, 1))[()]
     weight, weight_mask = as_array(weights)
-    check_in_memory(weight, "weights")
+    if not is_lazy(weight):
+        check_in_memory(weight, "weights")
     check_dtype(weight.dtype, "weights", _KINDS)
     weight = _like(array, weight, axis, axes)
     if weight_mask is not None:
@@ -123,17 +127,13 @@ def parallel_weighted_mean(
     dtype = native(np.result_type(array.dtype, weight.dtype))
     if array.dtype.kind in "biu":
         dtype = np.result_type(dtype, _FLOAT64)
+    if is_lazy(array, weight):
+        both = _lazy_weighted(array, weight, axes, mask, dtype, returned, keepdims, options)
+        return (both[..., 0], both[..., 1]) if returned else both[..., 0]
     kept, full = kept_shapes(array.shape, axes)
     mean, total, flags = _weighted(array, weight, axes, mask, kept, dtype, options)
     masked = isinstance(a, np.ma.MaskedArray) or isinstance(weights, np.ma.MaskedArray)
-    if flags & DIVIDE:
-        if not masked:
-            raise ZeroDivisionError(
-                "weights must not sum to zero, as they are divided by their sum"
-            )
-        flags &= ~DIVIDE
-    if flags & OVERFLOW and not returned and not np.any(np.isinf(mean) & np.isfinite(total)):
-        flags &= ~OVERFLOW  # of a sum of weights that nobody asked for
+    flags = _looked_at(mean, total, flags, masked, returned)
     if flags:
         report("parallel_weighted_mean", flags, dtype)
     if keepdims:
@@ -144,6 +144,60 @@ def parallel_weighted_mean(
             nothing |= np.all(mask, axis=axes, keepdims=keepdims)
         mean, total = np.ma.array(mean, mask=nothing), np.ma.array(total, mask=nothing)
     return (mean[()], total[()]) if returned else mean[()]
+
+
+def _looked_at(mean: Array, total: Array, flags: int, masked: bool, returned: bool) -> int:
+    """Return the flags that are to be told of; ZeroDivisionError if there is no mean."""
+    if flags & DIVIDE:
+        if not masked:
+            raise ZeroDivisionError(
+                "weights must not sum to zero, as they are divided by their sum"
+            )
+        flags &= ~DIVIDE
+    if flags & OVERFLOW and not returned and not np.any(np.isinf(mean) & np.isfinite(total)):
+        flags &= ~OVERFLOW  # of a sum of weights that nobody asked for
+    return flags
+
+
+def _lazy_weighted(
+    a: Any,
+    weights: Any,
+    axes: tuple[int, ...],
+    mask: Array | None,
+    dtype: DType,
+    returned: bool,
+    keepdims: bool,
+    options: Options,
+) -> Any:
+    """Return the lazy means and sums of weights, side by side along a last axis."""
+    from parsum.api.lazy import map_results, reduce_lazy_pair
+
+    def of(part: Any, dtype: DType) -> Any:
+        return reduce_lazy_pair(
+            Operation("weighted_mean", "weighted_mean", _KINDS), part, weights, axes,
+            kernel_dtype(part.dtype, weights.dtype), dtype, mask, None, keepdims, options,
+            look=partial(_look_at_both, returned),
+        )  # fmt: skip
+
+    if a.dtype.kind != "c" or weights.dtype.kind == "c":
+        return of(a, dtype)
+    real, imag = of(a.real, part_of(dtype)), of(a.imag, part_of(dtype))
+    return map_results(partial(_whole_numbers, dtype), real, imag, dtype)
+
+
+def _whole_numbers(dtype: DType, real: Array, imag: Array) -> Any:
+    """Return means of complex numbers and sums of real weights, of those of both parts."""
+    both: Any = real.astype(dtype)
+    both[..., 0].imag = imag[..., 0]
+    return both
+
+
+def _look_at_both(
+    returned: bool, both: Array, flags: int, masked: bool, nothing: Array
+) -> tuple[int, Array]:
+    """Do the same with results side by side, and tell which of them are to be masked."""
+    mean, total = both[..., 0], both[..., 1]
+    return _looked_at(mean, total, flags, masked, returned), nothing | (total == 0)
 
 
 def _like(a: Array, weights: Array, axis: Any, axes: tuple[int, ...]) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import FrameType
 from typing import Any
 
@@ -47,6 +47,7 @@ from parsum.reduction import (
     type_of,
 )
 from parsum.sources import Source
+from parsum.under_dask import is_lazy
 
 _INT64 = np.dtype(np.int64)
 _UINT64 = np.dtype(np.uint64)
@@ -107,6 +108,11 @@ class Operation:
     #: What was found for small arrays: see _AxisRow.
     axis_rows: dict[Any, _AxisRow | None] = field(default_factory=dict, compare=False, repr=False)
 
+    def __reduce__(self) -> Any:
+        # Rows are addresses, which mean nothing in another process.
+        given = [getattr(self, one.name) for one in fields(self) if one.name != "axis_rows"]
+        return Operation, tuple(given)
+
 
 def part_of(dtype: DType) -> DType:
     """Return the real dtype of a complex one's parts; any other as it is."""
@@ -161,6 +167,13 @@ def reduce(
             if flags:
                 tell(operation, flags, result.dtype, False)
             return result if result.ndim else result[()]
+    if is_lazy(array, where, *(presets or ())):
+        from parsum.api.lazy import reduce_lazy
+
+        return reduce_lazy(
+            operation, a, axis, result_dtype, out, keepdims, initial, where, options,
+            skip_nan=skip_nan, parameter=parameter, values=values, presets=presets,
+        )  # fmt: skip
     check_dtype(array.dtype, "a", operation.kinds)
     check_out_type(out)
     dtype: DType = result_dtype(array.dtype)
@@ -171,19 +184,7 @@ def reduce(
     shape = full_shape if keepdims else kept_shape
     if out is not None:
         check_out(operation.name, out, shape, keepdims)
-    if not operation.identity and initial is NO_VALUE:
-        initial = None
-        if included is not None:
-            raise ValueError(
-                f"reduction operation '{operation.ufunc}' does not have an identity, so to use a "
-                "where mask one has to specify 'initial'"
-            )
-    if initial is None and any(array.shape[k] == 0 for k in axes):
-        raise ValueError(_no_elements(operation))
-    start = None
-    if initial is not NO_VALUE and initial is not None:
-        start = np.empty((), dtype)
-        start[()] = initial
+    start = start_of(operation, initial, included is not None, array.shape, axes, dtype)
 
     # The kernels write into `out` unless it is of another type or shares memory with what they
     # read.
@@ -221,7 +222,7 @@ def reduce(
         run = _Run(operation, axes, included, mask, options, skip_nan, parameter)
         flags = run.parts(array, kept, start)
     if flags & EMPTY and not operation.identity and not operation.empty and mask is None:
-        raise ValueError(_no_elements(operation))  # a source that leaves out all
+        raise zero_size(operation)  # a source that leaves out all
     if flags:
         tell(operation, flags, dtype, mask is not None)
     if presets is not None:
@@ -236,8 +237,38 @@ def reduce(
     return result if out is not None else result[()]
 
 
-def _no_elements(operation: Operation) -> str:
-    return f"zero-size array to reduction operation {operation.ufunc} which has no identity"
+def start_of(
+    operation: Operation,
+    initial: Any,
+    filtered: bool,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    dtype: DType,
+) -> Array | None:
+    """Return the number that results start from; ValueError if there are none without."""
+    if is_lazy(initial):
+        raise TypeError(f"initial must be a number in memory, got {initial!r}")
+    if not operation.identity and initial is NO_VALUE:
+        initial = None
+        if filtered:
+            raise ValueError(
+                f"reduction operation '{operation.ufunc}' does not have an identity, so to use a "
+                "where mask one has to specify 'initial'"
+            )
+    if initial is None and any(shape[k] == 0 for k in axes):
+        raise zero_size(operation)
+    start = None
+    if initial is not NO_VALUE and initial is not None:
+        start = np.empty((), dtype)
+        start[()] = initial
+    return start
+
+
+def zero_size(operation: Operation) -> ValueError:
+    """Return what is to be raised of no elements by what has no result of them."""
+    return ValueError(
+        f"zero-size array to reduction operation {operation.ufunc} which has no identity"
+    )
 
 
 def _reduce_at_once(
@@ -344,6 +375,15 @@ def outside() -> int:
     return level
 
 
+def discard_imaginary() -> None:
+    """Warn that real parts alone are reduced."""
+    warnings.warn(
+        "Casting complex values to real discards the imaginary part",
+        ComplexWarning,
+        stacklevel=outside(),
+    )
+
+
 def drop_axes(array: Array, axes: tuple[int, ...]) -> Array:
     """Return a view without axes of length 1 (reshape may copy; this never does)."""
     return array[(*(0 if k in axes else slice(None) for k in range(array.ndim)), ...)]
@@ -400,11 +440,7 @@ class _Run:
         if result.dtype.kind != "b":
             if not in_parts:
                 raise TypeError(f"dtype must be complex for {array!r}, got {result.dtype}")
-            warnings.warn(
-                "Casting complex values to real discards the imaginary part",
-                ComplexWarning,
-                stacklevel=outside(),
-            )
+            discard_imaginary()
             array = array.real
         return self.whole(array, result, start)
 
@@ -418,18 +454,9 @@ class _Run:
             dtype, result_dtype = part_of(dtype), part_of(result_dtype)
             parts = (dtype.itemsize, result_dtype.itemsize if result.dtype.kind == "c" else 0)
         element, to = type_of(dtype), type_of(result_dtype)
-        kernel_type = element
-        if operation.converts:
-            kernel_type = type_of(_kernel_dtype(dtype, result_dtype))
-        reduction = find(operation.row, options.method, kernel_type, to)
-        if reduction is None and operation.converts:
-            kernel_type = type_of(_wide_dtype(dtype, result_dtype))
-            reduction = find(operation.row, options.method, kernel_type, to)
+        reduction, kernel_type = row_for(operation, options.method, dtype, result_dtype)
         if reduction is None:
-            raise TypeError(
-                f"dtype must be one that {array.dtype} can be reduced to by {operation.name}, "
-                f"got {result.dtype}"
-            )
+            raise no_row(operation, array.dtype, result.dtype)
         plain = self.where is None and self.mask is None and start is None and parts is None
         if (
             type(array) is np.ndarray
@@ -446,18 +473,12 @@ class _Run:
         ):
             return reduce_small(reduction, self.parameter, array, result)
         initial = None
-        if start is not None and operation.row != "prod":
-            initial = initial_state(operation.row, options.method, kernel_type, start)
-        elif start is not None:
-            number = _of_kernel(start, kernel_type)
-            if number is None:
-                # No state of the kernel's holds it: it comes last.
+        if start is not None:
+            initial = start_state(operation, reduction, options.method, kernel_type, start)
+            if initial is None:
                 flags = self.whole(array, result, None, unit)
-                with np.errstate(all="ignore"):
-                    np.multiply(result, start, out=result, casting="unsafe")
+                multiply_by(result, start)
                 return flags
-            initial = reduction.identity()
-            reduction.accumulate(initial, number)
         reduced = Reduced(reduction, to, self.parameter, operation.numbered, self.skip_nan, initial)
         return reduce_pass(
             array, self.axes, result, reduced, options,
@@ -525,6 +546,28 @@ def _pair_at_once(reduction: Row, a: Array, b: Array, to: int, result: Array) ->
     return flags if flags >= 0 else None
 
 
+def row_for(
+    operation: Operation, method: str, dtype: DType, result: DType
+) -> tuple[Row | None, int]:
+    """Return the row for such elements and results, if any, and the type of its elements."""
+    element, to = type_of(dtype), type_of(result)
+    if not operation.converts:
+        return find(operation.row, method, element, to), element
+    element = type_of(_kernel_dtype(dtype, result))
+    row = find(operation.row, method, element, to)
+    if row is None:
+        element = type_of(_wide_dtype(dtype, result))
+        row = find(operation.row, method, element, to)
+    return row, element
+
+
+def no_row(operation: Operation, dtype: DType, result: DType) -> TypeError:
+    """Return what is to be raised where there is no row."""
+    return TypeError(
+        f"dtype must be one that {dtype} can be reduced to by {operation.name}, got {result}"
+    )
+
+
 def _kernel_dtype(dtype: DType, result: DType) -> DType:
     """Return the type that elements are converted to before they are taken in."""
     if result.kind == "b" and dtype.kind != "b":
@@ -548,6 +591,29 @@ def _of_kernel(start: Array, kernel_type: int) -> Array | None:
         number = start.astype(dtype).reshape(1)
         same = number.astype(native(start.dtype))[0] == start[()]
     return number if same else None
+
+
+def start_state(
+    operation: Operation, reduction: Row, method: str, kernel_type: int, start: Array
+) -> Any:
+    """Return the state of the number that results start from.
+
+    None means that no state of the kernel's holds it: it comes last, by ``multiply_by``.
+    """
+    if operation.row != "prod":
+        return initial_state(operation.row, method, kernel_type, start)
+    number = _of_kernel(start, kernel_type)
+    if number is None:
+        return None
+    state = reduction.identity()
+    reduction.accumulate(state, number)
+    return state
+
+
+def multiply_by(result: Array, start: Array) -> None:
+    """Multiply products by the number that they were to start from."""
+    with np.errstate(all="ignore"):
+        np.multiply(result, start, out=result, casting="unsafe")
 
 
 def initial_state(row: str, method: str, kernel_type: int, start: Array) -> Any:

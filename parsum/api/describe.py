@@ -23,6 +23,7 @@ from parsum.api.arguments import (
 from parsum.api.call import Operation, native, reduce
 from parsum.api.documents import documented
 from parsum.api.moments import divisor
+from parsum.under_dask import is_lazy
 
 _DESCRIBE = Operation("describe", "describe", "biuf")
 _DESCRIBE_SHAPE = Operation("describe", "describe_shape", "biuf")
@@ -65,6 +66,8 @@ class Description:
     kurtosis: Any = None
 
     def __str__(self) -> str:
+        if is_lazy(self.count):
+            return repr(self)
         columns = {
             field.name: np.asarray(getattr(self, field.name))
             for field in fields(self)
@@ -154,7 +157,9 @@ def parallel_describe(
         operation, a, axis, lambda _: _FLOAT64, None, keepdims, NO_VALUE, where, options,
         parameter=number, values=values,
     )  # fmt: skip
-    return description(np.asarray(np.ma.getdata(record)), dtype)
+    if not is_lazy(record):
+        record = np.asarray(np.ma.getdata(record))
+    return description(record, dtype)
 
 
 def operation_of(moments: Any) -> tuple[Operation, int]:

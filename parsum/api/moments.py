@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ from parsum.api.arguments import (
 from parsum.api.call import Operation, native, outside, part_of, reduce
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, is_lean
+from parsum.api.logic import parallel_count_nonzero
 from parsum.api.sums import parallel_sum
 from parsum.sources import Source
+from parsum.under_dask import is_lazy
 
 _FLOAT64 = np.dtype(np.float64)
 _NO_MEAN = "Mean of empty slice."
@@ -122,6 +125,8 @@ def _whole_mean(
     array, mask = as_array(a)
     if isinstance(array, Source) and array.may_leave_out:
         raise TypeError(f"dtype must not be that of integers for {array!r}, got {dtype}")
+    if is_lazy(array, where):
+        return _lazy_whole_mean(a, axis, dtype, out, keepdims, where, options)
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
     taken = check_where(where, array)
@@ -136,9 +141,7 @@ def _whole_mean(
     count: Any = array.size // max(np.size(total), 1)
     if taken is not None:
         count = np.sum(taken, axes, keepdims=keepdims)
-    if mask is None and np.size(total) and not np.all(count):
-        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=outside())
-    mean: Any = total / count  # of masked arrays, division is theirs
+    mean = _quotient(total, count, mask is not None)
     with np.errstate(invalid="ignore"):  # NaN, which is told already
         if out is not None:
             np.copyto(out, mean, casting="unsafe")
@@ -146,6 +149,35 @@ def _whole_mean(
         if isinstance(a, np.ma.MaskedArray):
             return mean
         return mean.astype(native(np.dtype(dtype)))[()]
+
+
+def _quotient(total: Any, count: Any, masked: bool) -> Any:
+    if not masked and np.size(total) and not np.all(count):
+        warnings.warn(_NO_MEAN, RuntimeWarning, stacklevel=outside())
+    return total / count  # of masked arrays, division is theirs
+
+
+def _lazy_whole_mean(
+    a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, where: Any, options: Options
+) -> Any:
+    """Do what _whole_mean does, of an array of Dask's: return a lazy array."""
+    from parsum.api.lazy import check_running, included_elements, map_results
+
+    check_running(out, options)
+    total = parallel_sum(
+        a, axis, dtype, None, keepdims, where=where, workers=options.workers, method=options.method
+    )
+    count = parallel_count_nonzero(
+        included_elements(a, where), axis, keepdims=keepdims, workers=options.workers
+    )
+    return map_results(partial(_whole_of_block, dtype), total, count, native(np.dtype(dtype)))
+
+
+def _whole_of_block(dtype: Any, total: Any, count: Any) -> Any:
+    if isinstance(total, np.ma.MaskedArray):
+        return _quotient(total, count, True)
+    with np.errstate(invalid="ignore"):  # NaN, which is told already
+        return _quotient(total, count, False).astype(native(np.dtype(dtype)))[()]
 
 
 def without_nan(operation: Operation, dtype: DType) -> Operation:
@@ -195,13 +227,17 @@ def _spread_rule(dtype: Any, out: Any) -> Callable[[DType], DType]:
 def _about_rule(dtype: Any, out: Any, mean: Any) -> Callable[[DType], DType]:
     """Deviations from means of a wider dtype are of that dtype too."""
     rule = _spread_rule(dtype, out)
-    wide = part_of(np.asarray(mean).dtype)
+    wide = part_of(_numbers(mean).dtype)
     return lambda given: np.promote_types(rule(given), wide if wide.kind == "f" else _FLOAT64)
 
 
 def _parts(mean: Any) -> tuple[Any, Any]:
-    number = np.asarray(mean)
+    number = _numbers(mean)
     return number.real, number.imag
+
+
+def _numbers(mean: Any) -> Any:
+    return mean if is_lazy(mean) else np.asarray(mean)
 
 
 def divisor(ddof: Any, correction: Any = NO_VALUE) -> float:

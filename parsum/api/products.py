@@ -31,6 +31,7 @@ from parsum.api.call import Operation, native, part_of, reduce, reduce_pairs, re
 from parsum.api.documents import documented
 from parsum.api.lean import Lean, LeanPair, is_lean
 from parsum.api.sums import sum_dtype, sum_rule
+from parsum.under_dask import is_lazy
 
 _KINDS = "biufc"
 _FLOAT64 = np.dtype(np.float64)
@@ -171,7 +172,8 @@ _lean_vecdot = LeanPair("vdot", least=1, most=1)
 
 def _operand(a: Any, name: str) -> tuple[Array, Array | None]:
     array, mask = as_array(a)
-    check_in_memory(array, name)
+    if not is_lazy(array):
+        check_in_memory(array, name)
     check_dtype(array.dtype, name, _KINDS)
     return array, mask
 
@@ -198,6 +200,8 @@ def _inner(
     options: Options,
 ) -> Any:
     """Return the inner products of two arrays of one shape along an axis."""
+    if is_lazy(a, b):
+        return _lazy_inner(row, name, a, b, mask, (axis,), out, keepdims, options)
     dtype = native(np.result_type(a.dtype, b.dtype))
     kept = tuple(n for k, n in enumerate(a.shape) if k != axis)
     full = tuple(1 if k == axis else n for k, n in enumerate(a.shape))
@@ -221,6 +225,25 @@ def _inner(
         np.copyto(out, result.reshape(shape), casting="unsafe")
         return out
     return result.reshape(shape)[()]
+
+
+def _lazy_inner(
+    row: str,
+    name: str,
+    a: Any,
+    b: Any,
+    mask: Array | None,
+    axes: tuple[int, ...],
+    out: Any,
+    keepdims: bool,
+    options: Options,
+) -> Any:
+    from parsum.api.lazy import reduce_lazy_pair
+
+    dtype = native(np.result_type(a.dtype, b.dtype))
+    operation = Operation(name, row, _KINDS)
+    kernel = kernel_dtype(a.dtype, b.dtype)
+    return reduce_lazy_pair(operation, a, b, axes, kernel, dtype, mask, out, keepdims, options)
 
 
 def _either(a: Array | None, b: Array | None) -> Array | None:
@@ -355,6 +378,9 @@ def parallel_vdot(
 def _flat_inner(a: Array, b: Array, options: Options) -> Any:
     """Return the inner product over all axes of two arrays of one shape, without copies."""
     row = "vdot" if a.dtype.kind == "c" else "dot"
+    if is_lazy(a, b):
+        axes = tuple(range(a.ndim))
+        return _lazy_inner(row, "vdot", a, b, None, axes, None, False, options)
     result: Array = np.empty((), native(np.result_type(a.dtype, b.dtype)))
     axes = tuple(range(a.ndim))
     kernel = kernel_dtype(a.dtype, b.dtype)

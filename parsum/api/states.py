@@ -6,10 +6,11 @@ interrupted still has the old one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -423,6 +424,11 @@ def _pieces(chunk: Chunk) -> Iterator[tuple[tuple[Array, ...], Array | None]]:
             yield parts, None
         else:
             yield parts[:-1], parts[-1]
+
+
+def layout() -> list[Any]:
+    """Return what must agree between machines for states to mean the same."""
+    return [sys.byteorder, int(np.finfo(np.longdouble).nmant), np.dtype(np.longdouble).itemsize]
 
 
 def count_of(shape: tuple[int, ...]) -> int:

@@ -61,7 +61,7 @@ def reduce_source(
     """Reduce a source along axes into an array of the kept ones; return flags."""
     if isinstance(source, Chunks):
         return _reduce_chunks(source, axes, result, reduced, options)
-    numbers = _numbers(source.shape, axes) if reduced.numbered else None
+    numbers = numbers_along(source.shape, axes) if reduced.numbered else None
     if source.order == "F" and not reduced.in_order:
         # The same elements in C order, with the axes the other way round.
         last, kept = source.ndim - 1, source.ndim - len(axes)
@@ -95,7 +95,7 @@ def reduce_source(
         reader.close()
 
 
-def _numbers(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def numbers_along(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """Return what a step along each axis adds to the number of an element; 0 for kept axes."""
     numbers = [0] * len(shape)
     step = 1

@@ -41,6 +41,7 @@ from parsum.expression import Expression
 from parsum.fused import Fused
 from parsum.reduction import BYTE, MEMBERS_LIMIT
 from parsum.sources import Chunks, Source
+from parsum.under_dask import is_lazy
 
 _BYTES = np.dtype(np.uint8)
 
@@ -212,6 +213,10 @@ def reduce_custom(
 ) -> Any:
     """Reduce an array by a reduction of one's own and return what the public function is to."""
     array, mask = as_array(a)
+    if is_lazy(array, where):
+        from parsum.api.lazy import reduce_lazy_custom
+
+        return reduce_lazy_custom(a, reduction, axis, out, keepdims, where, options, parameter)
     if reduction.python is not None:
         return _reduce_python(
             a, array, mask, reduction.name, reduction.python, axis, out, keepdims, where, options
@@ -320,6 +325,8 @@ def _several(
     members = [Part(k, array.dtype, options.method, parameter, arguments) for k in reductions]
     results: dict[Part, Any] = {}
     passes = passes_of([part for part in members if not _has_own_axes(part, array.ndim, axis)])
+    if is_lazy(array, where):
+        passes = []  # tasks have the blocks in common: each result is a graph of its own
     if isinstance(array, Chunks) and len(members) > 1:
         one_pass = len(passes[0] if passes else ()) == len(members) and joined(members) is not None
         if not one_pass:
