@@ -93,7 +93,7 @@ def size_text(size: int) -> str:
     >>> size_text(4_000), size_text(1_000_000_000)
     ('4 kB', '1 GB')
     """
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size >= unit:
             return f"{size / unit:.4g} {name}"
     return f"{size} B"
