@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import math
 import os
 import tempfile
 import timeit
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 import parsum
-from parsum.api.named import FUNCTIONS
+from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO
 from parsum.bench.machine import cpu_model, size_text
 
 MACHINES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -33,11 +34,16 @@ FAN_INS = (2, 4, 8, 16, 32, 64)
 class Costs:
     """What states cost, and how fast one machine reads and reduces (bytes a second)."""
 
-    state: int  # bytes
+    state: float  # bytes
     dump: float  # seconds to turn a state into bytes, to make one of bytes, to merge two
     load: float
     merge: float
     read: float
+
+    def share(self, tiles: int) -> Costs:
+        """What the state of one of so many tiles of results costs."""
+        parts = (self.state, self.dump, self.load, self.merge)
+        return Costs(*(part / tiles for part in parts), read=self.read)
 
 
 @dataclass(frozen=True)
@@ -73,29 +79,34 @@ class Outcome:
 class Task:
     machine: int
     inputs: list[int]
-    parent: int = -1
+    outputs: list[int] = field(default_factory=list)
     missing: int = 0
 
 
-def tree(pieces: int, machines: int, fan_in: int) -> tuple[list[Task], int]:
-    """The tasks: pieces first, neighbours on one machine, then what combines them; and its depth.
+def trees(pieces: int, machines: int, fan_in: int, tiles: int = 1) -> tuple[list[Task], int]:
+    """The tasks: pieces first, neighbours on one machine, then what combines them; and the depth.
 
-    A combination is made where its first input is. One alone at the end of a level goes up as is.
+    With several tiles of results, every piece has a state of each, and every tile a tree of its
+    own. A combination is made where one of its inputs is, of each tile another one, so that all
+    machines have their share. One input alone at the end of a level goes up as it is.
     """
     tasks = [Task(k * machines // pieces, []) for k in range(pieces)]
-    level, depth = list(range(pieces)), 0
-    while len(level) > 1:
-        above = []
-        for begin in range(0, len(level), fan_in):
-            inputs = level[begin : begin + fan_in]
-            if len(inputs) == 1:
-                above.append(inputs[0])
-                continue
-            for child in inputs:
-                tasks[child].parent = len(tasks)
-            above.append(len(tasks))
-            tasks.append(Task(tasks[inputs[0]].machine, inputs, missing=len(inputs)))
-        level, depth = above, depth + 1
+    depth = 0
+    for tile in range(tiles):
+        level, depth, digits = list(range(pieces)), 0, tile
+        while len(level) > 1:
+            above = []
+            for begin in range(0, len(level), fan_in):
+                inputs = level[begin : begin + fan_in]
+                if len(inputs) == 1:
+                    above.append(inputs[0])
+                    continue
+                for child in inputs:
+                    tasks[child].outputs.append(len(tasks))
+                above.append(len(tasks))
+                host = tasks[inputs[digits % len(inputs)]].machine
+                tasks.append(Task(host, inputs, missing=len(inputs)))
+            level, depth, digits = above, depth + 1, digits // fan_in
     return tasks, depth
 
 
@@ -106,10 +117,10 @@ class Simulation:
     """Events in the order of time, and who is free when."""
 
     def __init__(
-        self, nbytes: float, pieces: int, fan_in: int, costs: Costs, cluster: Cluster
+        self, nbytes: float, pieces: int, fan_in: int, costs: Costs, cluster: Cluster, tiles: int
     ) -> None:
-        self._costs, self._cluster = costs, cluster
-        self._tasks, self._depth = tree(pieces, cluster.machines, fan_in)
+        self._costs, self._cluster = costs.share(tiles), cluster
+        self._tasks, self._depth = trees(pieces, cluster.machines, fan_in, tiles)
         rate = min(costs.read, cluster.storage / cluster.machines)
         self._piece = nbytes / pieces / rate
         self._pieces = pieces
@@ -133,7 +144,7 @@ class Simulation:
         while self._events:
             now, _, happen, arguments = heapq.heappop(self._events)
             happen(now, *arguments)
-        network = self._messages * self._costs.state
+        network = round(self._messages * self._costs.state)
         return Outcome(
             self._end, self._reading, len(self._tasks), self._messages, network, self._depth
         )
@@ -204,16 +215,17 @@ class Simulation:
             self._reading = max(self._reading, now)
         self._end = max(self._end, now)
         self._busy[task.machine] = False
-        if task.parent >= 0:
-            parent = self._tasks[task.parent]
-            parent.missing -= 1
-            if parent.missing == 0:
-                self._schedule(now, task.parent)
+        for above in task.outputs:
+            self._tasks[above].missing -= 1
+            if self._tasks[above].missing == 0:
+                self._schedule(now, above)
         self._next(now, task.machine)
 
 
-def simulate(nbytes: float, pieces: int, fan_in: int, costs: Costs, cluster: Cluster) -> Outcome:
-    return Simulation(nbytes, pieces, fan_in, costs, cluster).run()
+def simulate(
+    nbytes: float, pieces: int, fan_in: int, costs: Costs, cluster: Cluster, tiles: int = 1
+) -> Outcome:
+    return Simulation(nbytes, pieces, fan_in, costs, cluster, tiles).run()
 
 
 # ---- costs on this machine ----
@@ -225,14 +237,21 @@ def least_seconds(call: Callable[[], object]) -> float:
     return min(timer.repeat(5, loops)) / loops
 
 
-def filled(operation: str, outputs: int) -> parsum.Accumulator:
-    """An accumulator of normal numbers, of so many results."""
-    rng = np.random.default_rng(0)
+def filled(operation: str, outputs: int, dtype: str = "float64") -> parsum.Accumulator:
+    """An accumulator of normal numbers, or of integers about as large, of so many results."""
     # As many as make leaves of a tree, where there is one: none are left waiting.
     shape = (2048,) if outputs == 1 else (2048, outputs)
+    a = np.random.default_rng(0).standard_normal(shape)
+    a = (a * (100 if dtype == "int64" else 1)).astype(dtype)
     acc = parsum.Accumulator(operation, axis=0)
-    acc.update(rng.standard_normal(shape))
+    acc.update(*((a, abs(a)) if operation in FUNCTIONS_OF_TWO else (a,)))
     return acc
+
+
+def state_sizes(operation: str, dtype: str) -> tuple[int, int]:
+    """Bytes of the state of one result, and of each further one."""
+    one, some = (len(filled(operation, k, dtype).to_bytes()) for k in (1, 101))
+    return one, round((some - one) / 100)
 
 
 def state_costs(operation: str, outputs: int) -> tuple[int, float, float, float]:
@@ -284,10 +303,22 @@ def read_rates(operation: str, nbytes: int) -> tuple[float, float]:
 
 
 def in_units(seconds: float) -> str:
+    if seconds >= 1000:
+        return f"{seconds:.0f} s"
     for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= unit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds:.2g} s"
+
+
+def state_table() -> list[str]:
+    """One line for each operation."""
+    kinds = ("float64", "float32", "int64")
+    lines = [f"{'':14}" + "".join(f"{kind:>18}" for kind in kinds)]
+    for operation in (*FUNCTIONS, *FUNCTIONS_OF_TWO):
+        sizes = ("{} + {}".format(*state_sizes(operation, kind)) for kind in kinds)
+        lines.append(f"{operation:14}" + "".join(f"{size:>18}" for size in sizes))
+    return lines
 
 
 def pieces_of(nbytes: float, chunk: float, machines: int) -> int:
@@ -328,12 +359,18 @@ def machine_table(
     return lines
 
 
-def fan_in_table(nbytes: float, costs: Costs, cluster: Cluster) -> list[str]:
-    """One line for each fan-in, of a state from each machine."""
+def tree_table(nbytes: float, costs: Costs, cluster: Cluster, tiles: int) -> list[str]:
+    """One line for each fan-in, of the states of each machine, in one tree and in one a tile."""
     lines = [f"{'fan-in':>8}{'depth':>8}{'tasks':>8}{'messages':>10}{'after reading':>16}"]
+    if tiles > 1:
+        lines[0] += f"{f'in {tiles} tiles':>16}{'tasks':>8}{'messages':>10}"
     for fan_in in FAN_INS:
         k = simulate(nbytes, cluster.machines, fan_in, costs, cluster)
-        lines.append(f"{fan_in:8}{k.depth:8}{k.tasks:8}{k.messages:10}{in_units(k.combining):>16}")
+        line = f"{fan_in:8}{k.depth:8}{k.tasks:8}{k.messages:10}{in_units(k.combining):>16}"
+        if tiles > 1:
+            k = simulate(nbytes, cluster.machines, fan_in, costs, cluster, tiles)
+            line += f"{in_units(k.combining):>16}{k.tasks:8}{k.messages:10}"
+        lines.append(line)
     return lines
 
 
@@ -357,10 +394,8 @@ def draw(
         counts, [k.seconds for _, _, k in rows], "-o", color="#d7263d", lw=4, ms=8, mec="white",
         label="a task for each machine",
     )  # fmt: skip
-    axes.loglog(
-        counts, [max(k.combining, 1e-6) for _, _, k in rows], ":", color="#d7263d", lw=2,
-        label="of which after reading",
-    )  # fmt: skip
+    after = [k.combining or math.nan for _, _, k in rows]  # no time at all has no logarithm
+    axes.loglog(counts, after, ":", color="#d7263d", lw=2, label="of which after reading")
     axes.set_title(title, loc="left", size=17)
     axes.set_xlabel("machines", size=15)
     axes.set_ylabel("seconds", size=15)
@@ -385,6 +420,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--chunk", type=float, default=256e6, help="bytes of a piece")
     parser.add_argument("--fan-in", type=int, default=8, help="states combined by a task")
     parser.add_argument(
+        "--tiles", type=int, default=128, help="of results, each with a tree of its own"
+    )
+    parser.add_argument(
         "--machines", default=",".join(map(str, MACHINES)), help="how many, such as 1,10,100"
     )
     cluster = parser.add_argument_group("the cluster")
@@ -399,12 +437,18 @@ def options() -> argparse.Namespace:
     costs.add_argument("--dump", type=float, help="seconds to turn a state into bytes")
     costs.add_argument("--load", type=float, help="seconds to make one of bytes")
     costs.add_argument("--merge", type=float, help="seconds to merge two")
+    parser.add_argument(
+        "--states", action="store_true", help="print bytes of states, of one result + each other"
+    )
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw a picture")
     return parser.parse_args()
 
 
 def main() -> None:
     given = options()
+    if given.states:
+        print("\n".join(state_table()))
+        return
     counts = [int(part) for part in given.machines.split(",")]
     read = given.read
     if read is None:
@@ -416,9 +460,10 @@ def main() -> None:
     pairs = zip(known, measured, strict=True)
     costs = Costs(*(m if k is None else k for k, m in pairs), read=read)
     cluster = Cluster(1, given.latency, given.bandwidth, given.dispatch, given.storage)
-    print(f"{given.operation} of float64, {given.outputs:,} results, on {cpu_model()}")
+    if costs != Costs(*known, read=given.read):
+        print(f"measured on {cpu_model()}")
     print(
-        f"a state: {size_text(costs.state)}, dump {in_units(costs.dump)}, load "
+        f"a state: {size_text(round(costs.state))}, dump {in_units(costs.dump)}, load "
         f"{in_units(costs.load)}, merge {in_units(costs.merge)}; a machine reads "
         f"{costs.read / 1e9:.2f} GB/s"
     )
@@ -427,12 +472,16 @@ def main() -> None:
         f"{in_units(cluster.dispatch)} a task; pieces of {size_text(int(given.chunk))}, fan-in "
         f"{given.fan_in}\n"
     )
-    title = f"{size_text(int(given.bytes))}: {given.operation}, {given.outputs:,} results"
+    title = (
+        f"{size_text(int(given.bytes))} of float64: {given.operation}, {given.outputs:,} "
+        f"result{'s' * (given.outputs > 1)}"
+    )
     rows = over_machines(given.bytes, given.chunk, given.fan_in, costs, cluster, counts)
     print("\n".join([title, *machine_table(given.bytes, rows, costs, cluster)]))
     most = min(max(counts), 1000)
-    print(f"\na state from each of {most:,} machines, by fan-in")
-    print("\n".join(fan_in_table(given.bytes, costs, replace(cluster, machines=most))))
+    print(f"\nstates of {most:,} machines, by fan-in")
+    here = replace(cluster, machines=most)
+    print("\n".join(tree_table(given.bytes, costs, here, min(given.tiles, given.outputs))))
     if given.plot is not None:
         draw(str(given.plot), given.bytes, rows, costs, cluster, title)
 

@@ -1,8 +1,10 @@
-"""The simulation of many machines gives what small cases come to by hand."""
+"""The simulation of many machines gives what small cases come to by hand, and docs/scaling.md."""
 
 from __future__ import annotations
 
 import math
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +17,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import scaling
 from scaling import Cluster, Costs, simulate
+
+TEXT = (Path(__file__).parent.parent / "docs" / "scaling.md").read_text(encoding="utf-8")
 
 # A state is 100 bytes, and a link takes 100 a second: a message takes 1 s, and 0.5 s on its way.
 COSTS = Costs(state=100, dump=0.0, load=0.0, merge=0.25, read=10.0)
@@ -59,6 +63,20 @@ def test_messages_from_one_machine_wait_for_its_link():
     assert k.messages == 2 and k.reading == 5.5
 
 
+def test_tiles_of_results_are_combined_on_all_machines():
+    # Each machine sends the half of a state that the other combines: 0.5 s and 0.5 s on the way.
+    k = simulate(20, 2, 2, COSTS, cluster(2), tiles=2)
+    assert (k.seconds, k.messages, k.network, k.tasks) == (2.125, 2, 100, 4)
+    # Three thirds of 1/3 s. The first machine gets its two at once after each other; the second has
+    # one from the first machine at once, but the third one sends until 2/3, and then to it until 1.
+    k = simulate(30, 3, 3, COSTS, cluster(3), tiles=3)
+    assert k.seconds == pytest.approx(1 + 1 + 0.5 + 2 * 0.25 / 3) and k.network == 200
+    # Roots are on all machines, as every machine is the place of as many combinations.
+    tasks, depth = scaling.trees(16, 16, 4, 16)
+    roots = [t.machine for t in tasks if not t.outputs]
+    assert sorted(roots) == list(range(16)) and depth == 2
+
+
 def test_dump_and_load():
     costs = Costs(state=100, dump=2.0, load=4.0, merge=0.25, read=10.0)
     # Read until 1, dumped until 3, sent until 4, there at 4.5, loaded until 8.5, merged.
@@ -94,7 +112,7 @@ def test_shared_storage_bounds_all_machines_together():
 @pytest.mark.parametrize("fan_in", [2, 3, 8, 64])
 @pytest.mark.parametrize(("pieces", "machines"), [(1, 1), (7, 3), (64, 64), (1000, 9), (100, 100)])
 def test_every_piece_is_combined_once(pieces, machines, fan_in):
-    tasks, depth = scaling.tree(pieces, machines, fan_in)
+    tasks, depth = scaling.trees(pieces, machines, fan_in)
     seen = []
 
     def leaves(number: int) -> int:
@@ -103,10 +121,10 @@ def test_every_piece_is_combined_once(pieces, machines, fan_in):
             seen.append(number)
             return 0
         assert 2 <= len(inputs) <= fan_in
-        assert all(tasks[child].parent == number for child in inputs)
+        assert all(tasks[child].outputs == [number] for child in inputs)
         return 1 + max(map(leaves, inputs))
 
-    (root,) = [k for k, task in enumerate(tasks) if task.parent < 0]
+    (root,) = [k for k, task in enumerate(tasks) if not task.outputs]
     assert leaves(root) == depth == math.ceil(round(math.log(pieces, fan_in), 9))
     assert seen == list(range(pieces))  # in order, as results of fixed trees ask for
     counts = [sum(t.machine == m for t in tasks[:pieces]) for m in range(machines)]
@@ -139,7 +157,7 @@ def test_the_script_prints_tables_and_draws(tmp_path):
         "--machines", "1,3,20", "--file", "1e7", "--plot", path,
     )  # fmt: skip
     lines = done.stdout.splitlines()
-    assert any(line.startswith("1 GB: var, 1 results") for line in lines)
+    assert any(line.startswith("1 GB of float64: var, 1 result") for line in lines)
     rows = [line.split() for line in lines]
     assert {"1", "3", "20"} <= {row[0] for row in rows if row}
     assert {"2", "4", "8", "16", "32", "64"} <= {row[0] for row in rows if row}
@@ -155,3 +173,23 @@ def test_given_costs_are_used_as_they_are():
     # Read in 1 s, three messages of 1 s each, three merges of 0.5 s.
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("       4 "))
     assert row == ["4", "1", "s", *["5.5", "s", "4.5", "s", "18.2%", "3", "kB"] * 2]
+
+
+# ---- docs/scaling.md ----
+
+
+def test_the_document_has_the_sizes_of_states():
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 15
+    for operation, cells in rows:
+        for dtype, cell in zip(("float64", "float32", "int64"), cells.split(" | "), strict=True):
+            assert "{} + {}".format(*scaling.state_sizes(operation, dtype)) == cell, operation
+
+
+def test_the_document_has_the_output_of_its_commands():
+    pattern = r"```sh\npython (.*?)\n```\n\n<!-- output -->\n```text\n(.*?)\n```"
+    commands = re.findall(pattern, TEXT, re.DOTALL)
+    assert len(commands) == 2
+    for command, shown in commands:
+        done = script(*shlex.split(command.replace("\\\n", " ")))
+        assert [line.rstrip() for line in done.stdout.rstrip().splitlines()] == shown.splitlines()
