@@ -441,7 +441,18 @@ def options() -> argparse.Namespace:
         "--states", action="store_true", help="print bytes of states, of one result + each other"
     )
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw a picture")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for name, least in (("outputs", 1), ("bytes", 1), ("chunk", 1), ("fan_in", 2), ("tiles", 1)):
+        if not getattr(given, name) >= least:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} must be at least {least}, got {getattr(given, name)}")
+    try:
+        given.counts = [int(part) for part in given.machines.split(",")]
+    except ValueError:
+        given.counts = []
+    if not given.counts or min(given.counts) < 1:
+        parser.error(f"--machines must be numbers from 1 on, such as 1,10, got {given.machines!r}")
+    return given
 
 
 def main() -> None:
@@ -449,7 +460,6 @@ def main() -> None:
     if given.states:
         print("\n".join(state_table()))
         return
-    counts = [int(part) for part in given.machines.split(",")]
     read = given.read
     if read is None:
         cold, cached = read_rates(given.operation, given.file)
@@ -476,9 +486,9 @@ def main() -> None:
         f"{size_text(int(given.bytes))} of float64: {given.operation}, {given.outputs:,} "
         f"result{'s' * (given.outputs > 1)}"
     )
-    rows = over_machines(given.bytes, given.chunk, given.fan_in, costs, cluster, counts)
+    rows = over_machines(given.bytes, given.chunk, given.fan_in, costs, cluster, given.counts)
     print("\n".join([title, *machine_table(given.bytes, rows, costs, cluster)]))
-    most = min(max(counts), 1000)
+    most = min(max(given.counts), 1000)
     print(f"\nstates of {most:,} machines, by fan-in")
     here = replace(cluster, machines=most)
     print("\n".join(tree_table(given.bytes, costs, here, min(given.tiles, given.outputs))))

@@ -175,6 +175,19 @@ def test_given_costs_are_used_as_they_are():
     assert row == ["4", "1", "s", *["5.5", "s", "4.5", "s", "18.2%", "3", "kB"] * 2]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fan-in", "1"], "--fan-in must be at least 2, got 1"),
+        (["--chunk", "nan"], "--chunk must be at least 1, got nan"),
+        (["--machines", "1,x"], "--machines must be numbers from 1 on, such as 1,10, got '1,x'"),
+        (["--machines", "0"], "--machines must be numbers from 1 on, such as 1,10, got '0'"),
+    ],
+)
+def test_wrong_options(arguments, message):
+    assert message in script("benchmarks/scaling.py", *arguments, status=2).stderr
+
+
 # ---- docs/scaling.md ----
 
 
