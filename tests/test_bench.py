@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,11 @@ def test_errors_are_in_ulps_of_the_exact_sum_and_results_are_counted():
     several, one = Contestant("off", off), Contestant("np.sum", off, (1,))
     took = timing.Timing(1e-6, 2e-6, 3)
     entries = command._entries(
-        a, {(one, 1): took, (several, 2): took, (several, 4): took}, "sum", (2, 4)
+        a, {(one, 1): took, (several, 2): took, (several, 4): took}, "sum", (2, 4), 0.25
     )
+    assert command.disturbance(entries) == "other processes took 0.2 CPUs meanwhile"
+    assert command.disturbance([replace(entry, others=0.09) for entry in entries]) == ""
+    assert command.disturbance([replace(entry, others=None) for entry in entries]) == ""
     assert [entry.ulps for entry in entries] == [3, 6, 12]
     assert [entry.results for entry in entries] == [None, 3, 3]  # of 1, 2 and 4 threads
     assert [entry.of_read for entry in entries] == [None] * 3
@@ -226,7 +230,7 @@ def test_the_picture_of_many_threads_and_one_size(tmp_path):
 
     took = timing.Timing(1e-6, 2e-6, 3)
     entries = [
-        command.Entry(name, n, 1000, took, 1.0 * n, 1.0, None, None, None)
+        command.Entry(name, n, 1000, took, 1.0 * n, 1.0, None, None, None, None)
         for name in ("np.max", "parsum exact", "numexpr")
         for n in (1, 2, 4, 8, 16)
     ]

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ from parsum.engine import available_cpus, check_workers
 _SIZES = (*(k * unit for unit in (10**3, 10**6) for k in (1, 4, 16, 64, 256)), 10**9)
 #: What all measurements may take by default, and one at most, in seconds.
 _ALL_SECONDS, _MOST_SECONDS = 25.0, 0.1
-_ROUNDS = 3
+_ROUNDS = 5
 #: What the read limit reads in a call: a smaller array many times, but not more often than that.
 _READ_BYTES, _READ_REPEATS = 100_000_000, 1_000_000
 #: Elements of the sum that is checked against math.fsum.
@@ -62,6 +62,8 @@ class Entry:
         How far the sum is from the exact one rounded, in units of its last place.
     results : int or None
         How many distinct results it gave over all numbers of threads that were tried.
+    others : float or None
+        How many CPUs other processes took while arrays of this size were measured.
     """
 
     contestant: str
@@ -73,6 +75,7 @@ class Entry:
     of_read: float | None
     ulps: float | None
     results: int | None
+    others: float | None
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry as what JSON has."""
@@ -88,6 +91,7 @@ class Entry:
             "ratio to read limit": self.of_read,
             "error in ulps": self.ulps,
             "distinct results": self.results,
+            "cpus taken by others": self.others,
         }
 
 
@@ -201,9 +205,9 @@ def _measured(
     for size in sizes:
         a = whole[: size // dtype.itemsize]
         timings, others = _timings(a, pairs, Effort(seconds * len(pairs), _ROUNDS))
-        part = _entries(a, timings, options.operation, workers)
+        part = _entries(a, timings, options.operation, workers, others)
         if not options.json:
-            print("\n".join(_table(part, others)), flush=True)
+            print("\n".join(_table(part)), flush=True)
         entries += part
     return entries
 
@@ -250,6 +254,7 @@ def _entries(
     timings: dict[tuple[Contestant, int], Timing],
     operation: str,
     workers: tuple[int, ...],
+    others: float | None,
 ) -> list[Entry]:
     numpy = next(t.least for (one, _), t in timings.items() if one.name == f"np.{operation}")
     reads = {n: t.least for (one, n), t in timings.items() if one.name == READ}
@@ -271,6 +276,7 @@ def _entries(
                 of_read=None if read is None else read / timing.least,
                 ulps=_ulps(given[n], exact) if given and exact is not None else None,
                 results=len({answer.tobytes() for answer in given.values()}) if several else None,
+                others=others,
             )
         )
     return entries
@@ -309,7 +315,7 @@ def _introduction(
     yield f"results: how many distinct ones with {tried} threads (1 is reproducible)"
 
 
-def _table(entries: list[Entry], others: float | None) -> Iterator[str]:
+def _table(entries: list[Entry]) -> Iterator[str]:
     """Write the lines of one size."""
     width = max(len(entry.contestant) for entry in entries)
     yield f"\n{size_text(entries[0].size):{width}}" + "".join(
@@ -329,8 +335,14 @@ def _table(entries: list[Entry], others: float | None) -> Iterator[str]:
         yield f"{entry.contestant:{width}}" + "".join(
             f"{cell:>{columns}}" for cell, (_, columns) in zip(cells, _COLUMNS, strict=True)
         )
-    if others is not None and others > DISTURBED:
-        yield f"disturbed: other processes took {others:.1f} CPUs meanwhile"
+    if disturbed := disturbance(entries):
+        yield f"disturbed: {disturbed}"
+
+
+def disturbance(entries: Sequence[Entry]) -> str:
+    """Say how many CPUs other processes took at most; nothing if that was next to none."""
+    most = max((entry.others or 0.0 for entry in entries), default=0.0)
+    return f"other processes took {most:.1f} CPUs meanwhile" if most > DISTURBED else ""
 
 
 def _number(value: float | None) -> str:

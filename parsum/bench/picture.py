@@ -65,15 +65,18 @@ def _figure() -> Any:
 
 def draw(path: str, entries: Sequence[Entry], about: dict[str, Any], what: str) -> None:
     """Draw the entries of a benchmark into a file of 1600 x 900 pixels."""
+    from parsum.bench.command import disturbance
+
     figure = _figure()
     names = list(dict.fromkeys(entry.contestant for entry in entries))
     others = iter(_OTHERS * len(names))
     styles = {name: _OWN.get(name) or next(others) for name in names}
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     cpus = f"{about['cpus allowed']} CPU{'s' * (about['cpus allowed'] > 1)}"
+    disturbed = f"; disturbed: {text}" if (text := disturbance(entries)) else ""
     figure.text(0.05, 0.935, f"How fast is {what}?", size=27, weight="bold", color=_INK)
     figure.text(
-        0.05, 0.868, f"{about['cpu']}, {cpus}, {about['system']}\n{versions}", size=12.5,
+        0.05, 0.868, f"{about['cpu']}, {cpus}, {about['system']}{disturbed}\n{versions}", size=12.5,
         color=_FAINT, linespacing=1.4,
     )  # fmt: skip
     _draw_sizes(figure.add_axes((0.055, 0.09, 0.44, 0.69)), entries, styles)
