@@ -6,18 +6,14 @@ be timed. Its name ends in the number of its threads where it has a choice.
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from parsum import parallel_sum
+from parsum import CompileError, parallel_sum
+from parsum.bench import contestants as bench
 
 Call = Callable[[], Any]
 Contestant = Callable[..., Call]
@@ -33,15 +29,6 @@ SETTLE = {
     "polars streaming 2": 0.01,
     **dict.fromkeys(("np.dot", "np.vdot", "np.vecdot", "np.norm"), 0.05),
 }
-
-_pool = ThreadPoolExecutor(THREADS)
-
-
-def shared(function: Callable[[np.ndarray], Any], a: np.ndarray, threads: int) -> list[Any]:
-    """Call the function on equal slices of a flat array, the first one in this thread."""
-    size = -(-a.size // threads)
-    futures = [_pool.submit(function, a[k * size : (k + 1) * size]) for k in range(1, threads)]
-    return [function(a[:size]), *(future.result() for future in futures)]
 
 
 def on_array(function: Callable[..., Any], **fixed: Any) -> Contestant:
@@ -71,95 +58,45 @@ def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
 # ---- the read limit ----
 
 
-def read_limit() -> Callable[[int], Contestant]:
-    """Compile the probe; it gives back the contestant that reads with so many threads."""
-    from cffi import FFI
-    from cffi.error import VerificationError
-
-    ffi = FFI()
-    ffi.cdef("uint64_t read_words(const void *data, size_t count);")
-    source = Path(__file__).with_name("read_probe.c").read_text(encoding="utf-8")
-    ffi.set_source("read_probe", source, extra_compile_args=["-O3"])
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            spec = importlib.util.spec_from_file_location("read_probe", ffi.compile(tmpdir=folder))
-        except VerificationError as error:
-            raise ImportError(f"the probe cannot be compiled: {error}") from error
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-
-    def read(words: np.ndarray) -> int:
-        return module.lib.read_words(module.ffi.from_buffer(words), words.size)
-
-    def contestant(threads: int) -> Contestant:
-        def prepare(a: np.ndarray, **options: Any) -> Call:
-            flat = a.ravel(order="K")
-            assert np.shares_memory(flat, a)
-            words = flat.view(np.uint8)[: a.nbytes // 8 * 8].view(np.uint64)
-            return lambda: shared(read, words, threads)
-
-        return prepare
-
-    return contestant
-
-
 @cache
 def readers() -> tuple[dict[str, Contestant], dict[str, str]]:
     """Return the plain reads by name, or why they are left out."""
     try:
-        read = read_limit()
-    except ImportError as error:
+        prepare = bench.read_limit()
+    except CompileError as error:
         return {}, {"read limit": str(error)}
-    return {"read 1": read(1), "read 2": read(2)}, {}
+    return {f"read {n}": lambda a, n=n, **options: prepare(a, n) for n in (1, 2)}, {}
 
 
 # ---- sums by other libraries, each told to use THREADS threads ----
 
 
-def torch_sum() -> dict[str, Contestant]:
-    import torch
-
-    torch.set_num_threads(THREADS)
-    return {"torch 2": lambda a: torch.from_numpy(a).sum}
-
-
-def numba_sum() -> dict[str, Contestant]:
-    import numba
-
-    numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
-
-    # Only fastmath lets LLVM use vectors for a floating sum.
-    @numba.njit(parallel=True, fastmath=True)
-    def prange_sum(x):  # type: ignore[no-untyped-def]
-        total = 0.0
-        for i in numba.prange(x.size):
-            total += x[i]
-        return total
-
-    return {"numba 2": on_array(prange_sum)}
+def peer(name: str) -> dict[str, Contestant]:
+    found: dict[str, Contestant] = {}
+    for one in bench.PEERS[name]("sum", THREADS):
+        if one.choose is not None:
+            one.choose(THREADS)
+        found[f"{one.name} {THREADS}"] = lambda a, one=one: one.prepare(a, THREADS)
+    return found
 
 
 def polars_sum() -> dict[str, Contestant]:
-    os.environ.setdefault("POLARS_MAX_THREADS", str(THREADS))
+    found = peer("polars")  # first: it tells the library how many threads to have
     import polars as pl
-
-    def select(a: np.ndarray) -> Call:
-        frame = pl.Series("a", a).to_frame()
-        return lambda: frame.select(pl.col("a").sum())
 
     def stream(a: np.ndarray) -> Call:
         query = pl.Series("a", a).to_frame().lazy().select(pl.col("a").sum())
         return lambda: query.collect(engine="streaming")
 
-    return {"polars 2": select, "polars streaming 2": stream}
+    return {**found, "polars streaming 2": stream}
 
 
-PEERS = {"torch": torch_sum, "numba": numba_sum, "polars": polars_sum}
+PEERS = {"torch": partial(peer, "torch"), "numba": partial(peer, "numba"), "polars": polars_sum}
 
 
 def naive_sum(a: np.ndarray) -> Call:
-    return lambda: sum(shared(np.sum, a, THREADS))
+    parts = bench.slices(a, THREADS)
+    return lambda: sum(bench.shared(np.sum, parts))
 
 
 def sums(peers: Iterable[str]) -> tuple[Mapping[str, Contestant], dict[str, str]]:

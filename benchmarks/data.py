@@ -7,24 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from parsum.bench import contestants as bench
 
-@lru_cache(maxsize=2)
-def normal(dtype: str, nbytes: int) -> np.ndarray:
-    """Normal numbers; of integers all values, or those of 40 bits; of bool half of them True."""
-    rng = np.random.default_rng(1)
-    kind = np.dtype(dtype)
-    size = nbytes // kind.itemsize
-    if kind.kind == "c":
-        return normal.__wrapped__(f"f{kind.itemsize // 2}", nbytes).view(kind)
-    if kind.kind == "b":
-        return rng.integers(0, 2, size, np.uint8).view(bool)
-    if kind.kind in "iu":
-        # Sums of larger ones would not fit, and both libraries would only wrap around.
-        limit = min(int(np.iinfo(kind).max), 2**40)
-        return rng.integers(-limit if kind.kind == "i" else 0, limit, size, kind)
-    if kind.itemsize == 2:
-        return rng.standard_normal(size, np.float32).astype(kind)
-    return rng.standard_normal(size, kind)
+normal = lru_cache(maxsize=2)(bench.normal)
 
 
 @lru_cache(maxsize=1)

@@ -7,28 +7,17 @@ processes took meanwhile is told too: two workers cannot be timed while somebody
 
 from __future__ import annotations
 
-import os
-import platform
-import random
-import statistics
 import time
-import timeit
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import parsum
+from parsum.bench.timing import DISTURBED, Effort, Timing, busy_seconds, measure
 
-#: A sample of a short call is as many calls as take this many seconds.
-SAMPLE_SECONDS = 1e-3
 #: Less than this much below its bound, a ratio is "close": the machine's noise is as large.
 CLOSE = 0.03
-#: A row is disturbed if other processes took more than so many CPUs.
-DISTURBED = 0.1
 
 
 @dataclass(frozen=True)
@@ -59,78 +48,6 @@ class Row:
     bounds: tuple[Bound, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     effort: float = 1
-
-
-@dataclass(frozen=True)
-class Timing:
-    least: float
-    median: float
-    rounds: int
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to time a row: so many seconds, but at least so many rounds."""
-
-    seconds: float
-    rounds: int
-
-    def __mul__(self, factor: float) -> Effort:
-        return Effort(self.seconds * factor, self.rounds)
-
-
-def busy_seconds() -> float | None:
-    """CPU seconds that other processes have taken since the machine started; None if not known."""
-    try:
-        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-    ticks = user + nice + system + irq + softirq + steal
-    own = os.times()
-    return ticks / os.sysconf("SC_CLK_TCK") - own.user - own.system
-
-
-def warm_up(call: Callable[[], Any]) -> int:
-    """Call it for the first time; return how many calls make up a sample."""
-    timer = timeit.Timer(call)
-    once = timer.timeit(1)
-    if once < 100 * SAMPLE_SECONDS:  # else the first call was slow by itself
-        once = min(timer.timeit(1) for _ in range(2))
-    return max(1, int(SAMPLE_SECONDS / max(once, 1e-7)))
-
-
-def measure(
-    calls: Mapping[str, Callable[[], Any]],
-    loops: Mapping[str, int],
-    effort: Effort,
-    settle: Mapping[str, float],
-) -> tuple[dict[str, Timing], float | None]:
-    """Time the calls in turns; return also how many CPUs other processes took meanwhile.
-
-    One that has had three times the row's time for itself takes no more turns.
-    """
-    timers = {name: timeit.Timer(call) for name, call in calls.items()}
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    order, shuffle = list(calls), random.Random(0).shuffle
-    before, start = busy_seconds(), time.perf_counter()
-    done = 0
-    while done < effort.rounds or time.perf_counter() < start + effort.seconds:
-        done += 1
-        for name in order:
-            if sum(samples[name]) * loops[name] > 3 * max(effort.seconds, SAMPLE_SECONDS):
-                continue
-            samples[name].append(timers[name].timeit(loops[name]) / loops[name])
-            if name in settle:
-                time.sleep(settle[name])
-        shuffle(order)  # nobody always comes after the same one
-    after, wall = busy_seconds(), time.perf_counter() - start
-    others = None if before is None or after is None else max(0.0, (after - before) / wall)
-    timings = {
-        name: Timing(min(times), statistics.median(times), len(times))
-        for name, times in samples.items()
-    }
-    return timings, others
 
 
 def wait_for_peace(until: float) -> None:
@@ -237,35 +154,3 @@ def lines(
     if others is not None and others > DISTURBED:
         result.append(f"    disturbed: other processes took {others:.1f} CPUs meanwhile")
     return result
-
-
-def machine(packages: tuple[str, ...]) -> dict[str, Any]:
-    """Describe the machine and the versions."""
-    model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
-    try:
-        allowed = len(os.sched_getaffinity(0))
-    except AttributeError:
-        allowed = os.cpu_count() or 1
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    versions["parsum"] = parsum.__version__
-    return {
-        "cpu": model,
-        "cpus of the machine": os.cpu_count(),
-        "cpus allowed": allowed,
-        "system": f"{platform.system()} {platform.machine()}",
-        "load before": [round(load, 2) for load in os.getloadavg()],
-        "parsum.cpu_level": parsum.cpu_level(),
-        "versions": versions,
-    }

@@ -19,18 +19,10 @@ from typing import Any
 
 import numpy as np
 from contestants import SETTLE
-from harness import (
-    DISTURBED,
-    HEADER,
-    Effort,
-    Row,
-    Verdict,
-    judge,
-    lines,
-    machine,
-    measure_in_peace,
-    warm_up,
-)
+from harness import HEADER, Row, Verdict, judge, lines, measure_in_peace
+
+from parsum.bench.machine import machine
+from parsum.bench.timing import DISTURBED, Effort, warm_up
 
 BIG = 2**28
 QUICK_BIG = 2**24

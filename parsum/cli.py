@@ -1,4 +1,4 @@
-"""The command line: reductions of arrays in files, and what a bug report needs to know."""
+"""The command line: reductions of arrays in files, a benchmark, what a bug report needs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = error.strerror or str(error)
         _say(f"{error.filename}: {reason}" if error.filename else reason)
     except (
-        ValueError, TypeError, MemoryError, ZeroDivisionError, ImportError, RuntimeError,
+        ValueError, TypeError, MemoryError, ArithmeticError, ImportError, RuntimeError,
     ) as error:  # fmt: skip
         _say(str(error) or type(error).__name__)
     return 1
@@ -103,6 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.add_argument("--json", action="store_true", help="print JSON")
     info.set_defaults(run=_info)
+    _add_bench(
+        commands.add_parser(
+            "bench",
+            help="how fast this machine reads, NumPy, its peers and parsum reduce",
+            description="Time a reduction by NumPy, parsum and the other libraries that are "
+            "installed, side by side, and a plain read of the memory.",
+        )
+    )
     return parser
 
 
@@ -134,6 +142,31 @@ def _add_reduction(command: argparse.ArgumentParser, name: str) -> None:
     if "ord" in own:
         command.add_argument("--ord", type=float, help="the order of the norm (default: 2)")
     command.set_defaults(run=_reduce, name=name)
+
+
+def _add_bench(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--sizes", type=_sizes, help="bytes of the arrays, such as 1e3,1e6 (default: 1 kB to 1 GB)"
+    )
+    command.add_argument(
+        "--workers", type=_integers, help="threads, such as 1,2,4 (default: 1, 2, 4, ... all CPUs)"
+    )
+    command.add_argument("--dtype", default="float64", help="that of the elements")
+    command.add_argument("--operation", default="sum", help="the reduction, such as max or var")
+    command.add_argument(
+        "--seconds", type=float, help="for each measurement (default: 0.1, half a minute in all)"
+    )
+    command.add_argument("--no-peers", action="store_true", help="NumPy and parsum alone")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--plot", metavar="FILE", help="draw a picture too (needs matplotlib)")
+    command.set_defaults(run=_bench)
+
+
+def _sizes(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be bytes, such as 1e3,1e6, got {text!r}") from None
 
 
 def _integers(text: str) -> tuple[int, ...]:
@@ -211,6 +244,15 @@ def _plain(result: Any) -> Any:
     if number.dtype.kind == "f":
         return float(number) if np.isfinite(number) else str(number)
     return str(number) if number.dtype.kind in "mM" else number.item()
+
+
+# ---- how fast it is ----
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from parsum.bench.command import run
+
+    return run(options)
 
 
 # ---- what a bug report needs ----

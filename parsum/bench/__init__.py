@@ -1,0 +1,1 @@
+"""The command ``parsum bench``: how fast this machine reads, NumPy, its peers and parsum reduce."""
