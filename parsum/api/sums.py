@@ -104,7 +104,7 @@ def parallel_sum(
     a : array_like
         Elements to sum: bool, integers, floats, complex numbers or timedelta64, of any shape,
         strides, alignment and byte order. Nothing is copied. A masked array gives the sum of its
-        unmasked elements.
+        unmasked elements; a Dask array gives a lazy one, of the same bits for all chunks.
     axis : None, int or tuple of ints, optional
         Axes to sum along; None for all of them.
     dtype : dtype_like, optional
