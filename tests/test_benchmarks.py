@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_sum_prints_a_table_and_writes_json(tmp_path):
         assert content["peaks"]["control: a copy of the array"] > 0.9 * 2**24
 
 
-@pytest.mark.parametrize("name", ["sum", "family", "toolkit"])
+@pytest.mark.parametrize("name", ["sum", "family", "toolkit", "sources"])
 def test_a_pattern_that_matches_nothing_is_refused(name):
     assert "--only" in script(f"benchmarks/{name}.py", "--only", "nothing", status=2).stderr
 
@@ -191,3 +192,16 @@ def test_calls_that_raise_are_named_and_end_in_failure(monkeypatch, capsys):
     output = capsys.readouterr().out
     assert "failed: group/row: ours: TypeError: not of this dtype" in output
     assert "0 met, 0 close (less than 3% short), 0 missed" in output
+
+
+# ---- sources.py ----
+
+
+def test_sources_prints_a_table_and_writes_json(tmp_path):
+    path = tmp_path / "figures.json"
+    done = script("benchmarks/sources.py", "--quick", "--folder", tmp_path, "--json", path)
+    content = json.loads(path.read_text())
+    groups = [row["group"] for row in content["rows"]]
+    assert [groups.count(k) for k in ("files", "stores", "columns", "iterators")] == [3, 4, 2, 1]
+    check_figures(content, done.stdout, ("dd", "np", "read", "pyarrow"))
+    assert os.listdir(tmp_path) == ["figures.json"]
