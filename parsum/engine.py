@@ -217,7 +217,7 @@ def _forget_pool() -> None:
     _lock = threading.Lock()
     _pool = None
     _pool_size = 0
-    _inside.worker = False
+    _inside.worker = _inside.submitting = False
 
 
 if hasattr(os, "register_at_fork"):
@@ -236,14 +236,20 @@ def check_executor(executor: object) -> None:
 
 
 def _submit(executor: Executor | None, job: Work, workers: int) -> list[Future[None]]:
-    if executor is not None:
-        return [executor.submit(_help, job, worker) for worker in range(1, workers)]
     futures: list[Future[None]] = []
+    if getattr(_inside, "submitting", False):
+        # A signal's handler that came while its thread was in here, whose locks it would wait for.
+        return futures
+    _inside.submitting = True
     try:
-        pool = _shared_pool(workers - 1)
+        pool = _shared_pool(workers - 1) if executor is None else executor
         futures.extend(pool.submit(_help, job, worker) for worker in range(1, workers))
     except RuntimeError:
-        pass  # no new threads (interpreter shutdown, or a limit): the caller does all the work
+        if executor is not None:
+            raise
+        # no new threads (interpreter shutdown, or a limit): the caller does all the work
+    finally:
+        _inside.submitting = False
     return futures
 
 
