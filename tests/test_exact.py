@@ -35,7 +35,7 @@ from strategies import (
     rounding_traps,
 )
 
-from parsum import parallel_sum
+from parsum import Accumulator, parallel_sum
 
 
 @pytest.fixture(autouse=True)
@@ -382,3 +382,43 @@ def test_initial_is_one_more_element(dtype, data):
     values = data.draw(any_floats(dtype, max_size=600))
     initial = data.draw(any_floats(dtype, min_size=1, max_size=1))[0]
     assert_same_bits(parallel_sum(values, initial=initial), exact_sum(values, dtype, initial))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_there_is_always_room_for_one_more_addition(level, sign):
+    """Most elements add all they can to one limb, and to one bin; the rest keep out of windows."""
+    n = 24_000
+    values = np.full(n, sign * np.nextafter(4.0, 0.0))  # its last bit is the last of a limb
+    values[::10] = np.resize([1e-300, 1e-200, 1e-100, 1e-50, 1e100, 1e200], n // 10)
+    expected = math.fsum(values)
+    assert parallel_sum(values) == expected
+    assert parallel_sum(values[::-1], workers=3) == expected
+    pairs = np.repeat(values[:, None], 2, axis=1)
+    assert parallel_sum(pairs, axis=0).tolist() == [expected] * 2
+    chunks, merged = Accumulator("sum"), Accumulator("sum")
+    for chunk in np.split(values, 24):
+        chunks.update(chunk)
+        part = Accumulator("sum")
+        part.update(chunk)
+        merged = part + merged
+    assert chunks.result() == merged.result() == expected
+    for whole in (merged, chunks):
+        doubled = whole.copy()
+        for _ in range(12):
+            doubled = doubled + doubled
+        assert doubled.result() == 4096 * expected
+
+
+def test_window_sums_have_room_for_one_more_merge(level):
+    """The first block fixes the window; what follows is as large as that window takes."""
+    values = np.full(64 * 2048, np.nextafter(2.0**32, 0.0))
+    values[:2048] = 1.0
+    for top in range(1, 33):
+        scaled = np.where(values > 1, values * 2.0 ** (top - 32), values)
+        part = Accumulator("sum")
+        for chunk in np.split(scaled, 64):
+            part.update(chunk)
+        whole = part
+        for _ in range(5):
+            whole = whole + whole
+        assert whole.result() == 32 * math.fsum(scaled)
