@@ -28,6 +28,8 @@ STATES_BYTES = 16 << 20
 STORED_STATES_BYTES = 128 << 20
 #: Results whose elements have more bytes are found piece by piece.
 ROW_BYTES = 8 << 20
+#: Bytes that a worker reads at a time where blocks are leaves of the trees of many results.
+LEAVES_BYTES = 8 << 20
 #: Reads of fewer bytes cost more than to keep states for results.
 RUN_BYTES = 64 << 10
 #: Most blocks that a worker takes into states of its own before it joins them to others'.
@@ -168,6 +170,10 @@ class _Blocks:
             outputs = count_of(tuple(lengths[j] for j in kept))
             if outputs > most:
                 lengths[k] = max(1, lengths[k] // -(-outputs // most))
+        if reduced.row.ordered and len(axes) == 1 and not stored:
+            # Whole leaves, as rows that do not make one have to wait as copies.
+            lengths[axes[0]] = min(shape[axes[0]], LEAF)
+            return self._grown(lengths, grid, most, in_order, LEAVES_BYTES)
         return self._grown(lengths, grid, most, in_order)
 
     def _lie_together(self, lengths: list[int], workers: int) -> bool:
@@ -186,15 +192,21 @@ class _Blocks:
         )
 
     def _grown(
-        self, lengths: list[int], grid: tuple[int, ...], most: int | None, in_order: bool
+        self,
+        lengths: list[int],
+        grid: tuple[int, ...],
+        most: int | None,
+        in_order: bool,
+        nbytes: int | None = None,
     ) -> list[int]:
         """Return blocks as large as a worker reads at a time, of at most so many results."""
         source, axes, kept = self.source, self.axes, self.kept
         lengths = lengths.copy()
+        nbytes = BLOCK_BYTES if nbytes is None else nbytes
         for k in reversed(range(source.ndim)):
             if in_order and k in axes and any(lengths[j] < source.shape[j] for j in axes if j > k):
                 continue
-            times = BLOCK_BYTES // max(1, count_of(tuple(lengths)) * source.dtype.itemsize)
+            times = nbytes // max(1, count_of(tuple(lengths)) * source.dtype.itemsize)
             if most is not None and k in kept:
                 times = min(times, most // count_of(tuple(lengths[j] for j in kept)))
             length = lengths[k] * max(1, times)
