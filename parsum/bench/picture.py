@@ -6,13 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from parsum.bench.contestants import EXACT, FAST, READ
+from parsum.bench.entries import Entry, disturbance
 from parsum.bench.machine import caches, size_text
-
-if TYPE_CHECKING:
-    from parsum.bench.command import Entry
 
 _Styles = Mapping[str, tuple[str, str]]
 
@@ -65,8 +63,6 @@ def _figure() -> Any:
 
 def draw(path: str, entries: Sequence[Entry], about: dict[str, Any], what: str) -> None:
     """Draw the entries of a benchmark into a file of 1600 x 900 pixels."""
-    from parsum.bench.command import disturbance
-
     figure = _figure()
     names = list(dict.fromkeys(entry.contestant for entry in entries))
     others = iter(_OTHERS * len(names))
