@@ -26,6 +26,8 @@ from test_accumulator import assert_same, fields
 import parsum
 from parsum import Accumulator, parallel_dot, parallel_reduce, parallel_sum
 from parsum.api.named import FUNCTIONS
+from parsum.api.views import view_of
+from parsum.reduction import DONE, Job, find, type_of
 
 #: Seconds of the tests that go on and on; PARSUM_TEST_SECONDS=60 for a minute.
 SECONDS = float(os.environ.get("PARSUM_TEST_SECONDS", "4"))
@@ -402,3 +404,42 @@ def test_flushing_subnormals_does_not_matter(arrays):
     different = [k for k, (left, right) in enumerate(zip(found, expected, strict=True))
                  if left != right]  # fmt: skip
     assert not different
+
+
+# ---- workers of one job ----
+
+
+def test_no_chunk_is_taken_twice():
+    """Workers that run out of chunks of their own take others': they meet at the last one."""
+    workers, a = 8, np.ones(40_000, np.int64)
+    element = type_of(a.dtype)
+    row = find("sum", "exact", element, element)
+    assert row is not None
+    out = np.empty((), np.int64)
+    end = time.monotonic() + SECONDS
+    jobs: list[Job] = []
+    wrong: list[int] = []
+
+    def next_job() -> None:
+        if jobs:
+            jobs[-1].finish()
+            if out != a.size:
+                wrong.append(int(out))
+        view = view_of(a, (0,), out, element, element)
+        jobs[:] = [] if time.monotonic() > end else [Job(row, view, workers, (a, out), 8192)]
+
+    together = threading.Barrier(workers, action=next_job)
+
+    def work(worker: int) -> None:
+        while True:
+            together.wait()
+            if not jobs:
+                return
+            assert jobs[0].work(worker, 10**9) == DONE
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong, wrong

@@ -15,7 +15,13 @@ class Mutation(NamedTuple):
 
 EXACT = ("test_exact.py", "test_monoid.py", "test_dtypes.py", "test_accumulator.py")
 SUMS = ("test_exact.py", "test_dtypes.py", "test_layouts.py", "test_slices.py")
-WALKER = ("test_layouts.py", "test_slices.py", "test_engine.py", "test_family.py")
+WALKER = (
+    "test_layouts.py",
+    "test_slices.py",
+    "test_engine.py",
+    "test_family.py",
+    "test_hazards.py",
+)
 INTEGERS = ("test_integers.py", "test_dtypes.py")
 ORDER = ("test_order_kernels.py", "test_family.py", "test_family_edges.py")
 RATIONAL = ("test_rational.py", "test_family.py", "test_describe.py")
@@ -285,8 +291,8 @@ MUTATIONS = [
     Mutation(
         "order_body.h",
         "a NaT does not make the maximum NaT",
-        "const wide_i64 nat = *least == INT64_MIN;",
-        "const wide_i64 nat = *least == INT64_MAX;",
+        "const wide_i64 nat = -(wide_i64)(*least == INT64_MIN);",
+        "const wide_i64 nat = -(wide_i64)(*least == INT64_MAX);",
         ORDER,
     ),
     Mutation(
