@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oracle import assert_same_bits, bits, complex_sum, exact_sum
 from strategies import COMPLEX, FLOATS, INTEGERS, generate
 
+import parsum
 from parsum import parallel_sum
 
 LONG = [np.longdouble, np.clongdouble]
@@ -189,3 +190,22 @@ def test_double_to_longdouble(family, n, seed):
     eps = _fraction(np.finfo(np.longdouble).eps)
     actual = _fraction(parallel_sum(values, dtype=np.longdouble))
     assert abs(actual - exact) <= eps * abs(exact) + (n + 8) ** 2 * eps**2 * size
+
+
+def test_bools_of_other_bytes_are_converted():
+    """Any byte but 0 is True, also where a bool is turned into another type on its way."""
+    raw = np.random.default_rng(5).integers(0, 256, 3000, np.uint8)
+    raw[::3] = 0
+    true, numbers = raw.view(bool), np.arange(3000)
+    ones = (raw != 0).astype(np.int64)
+    for dtype in ("i4", "u8", "f", "d", "F", "D"):
+        other = (numbers % 100).astype(dtype)
+        assert parsum.parallel_dot(true, other) == parsum.parallel_dot(ones.astype(dtype), other)
+    for function in (parsum.parallel_var, parsum.parallel_mean, parsum.parallel_norm):
+        assert function(true) == function(ones)
+        assert np.array_equal(
+            function(true.reshape(60, 50), axis=0), function(ones.reshape(60, 50), axis=0)
+        )
+    assert parsum.parallel_sum(true, dtype="i2") == ones.sum()
+    assert parsum.parallel_weighted_mean(numbers, weights=true) == np.average(numbers, weights=ones)
+    assert np.array_equal(parsum.parallel_cumsum(true), np.cumsum(ones))

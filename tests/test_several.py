@@ -529,3 +529,15 @@ def test_the_c_library_joins_no_tree_with_places():
     assert join([product, least]) is None
     assert join([total, least]) is not None
     assert join([total, product]) is not None
+
+
+def test_what_is_settled_waits_for_the_rest(level):
+    """The first element settles any, and the last one all."""
+    a = np.ones(3_000_000, bool)
+    a[-1] = False
+    for workers in (1, 3):
+        for names in (("any", "all"), ("all", "any")):
+            both = dict(zip(names, parallel_reduce(a, names, workers=workers), strict=True))
+            assert both == {"any": True, "all": False}
+            both = dict(zip(names, parallel_reduce(~a, names, workers=workers), strict=True))
+            assert both == {"any": True, "all": False}
