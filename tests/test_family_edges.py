@@ -675,3 +675,18 @@ def test_complex_means_of_nothing():
         for code in "dfF":
             found = agree("mean", np.zeros(shape, code), axis=axis, dtype="D")
             assert np.isnan(found.real).all() and np.isnan(found.imag).all()
+
+
+@pytest.mark.parametrize("name", ["nansum", "nanmean", "nanprod", "nanmin", "nanmax", "nanvar"])
+def test_one_number_among_nans(name):
+    """Wherever it stands in a block, and also if the blocks before have none."""
+    for dtype in ("e", "f", "d", "D"):
+        if dtype == "D" and name in ("nanmin", "nanmax"):
+            continue
+        for place in (0, 2047, 2048, 4095, 5000, 9999):
+            a = np.full(10_000, np.nan, dtype)
+            a[place] = 3
+            expected = 0 if name == "nanvar" else 3
+            for shaped in (a, a.reshape(2, -1), a[::-1]):
+                found = getattr(parsum, f"parallel_{name}")(shaped, workers=2)
+                assert found == expected, f"{dtype} {place}"
