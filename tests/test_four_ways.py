@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import ctypes
 import gc
+import itertools
 import re
 import signal
 import struct
@@ -27,7 +28,7 @@ from children import run, script
 from oracle import assert_same_bits, expected_sum
 from strategies import generate
 
-from parsum import parallel_sum
+from parsum import parallel_reduce, parallel_sum
 
 HERE = Path(__file__).resolve().parent.parent / "examples" / "four_ways"
 NAMES = ["extension by hand", "ctypes.CDLL", "ctypes.PyDLL", "cffi"]
@@ -274,13 +275,43 @@ def test_a_writer_changes_numbers_and_nothing_else(releasing, four):
     assert 20_000 <= call.result <= 40_000
 
 
+def test_parsum_beside_a_writer_of_anything():
+    """Every bit pattern, written while kernels decide by what they have read before."""
+    rng = np.random.default_rng(0)
+    a = np.ones(250_000)
+    noise = rng.integers(0, 256, 100_000 * 8, np.uint8).view(np.float64)
+    kinds = [noise, np.full(100_000, 1e300), np.full(100_000, 1e-300), np.ones(100_000)]
+    stop = threading.Event()
+
+    def write():
+        for k in itertools.cycle(range(50)):
+            if stop.is_set():
+                break
+            a[3000 * k : 3000 * k + 100_000] = kinds[k % len(kinds)]
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    end = time.monotonic() + 2
+    try:
+        with np.errstate(all="ignore"):
+            while time.monotonic() < end:
+                for name in ("sum", "var", "max", "argmax", "norm", "prod", "describe"):
+                    parallel_reduce(a, name, workers=2)
+                    parallel_reduce(a.reshape(-1, 500), name, axis=0, workers=2)
+    finally:
+        stop.set()
+        thread.join()
+    a[:] = 1.0
+    assert parallel_sum(a) == 250_000
+
+
 def test_a_mapped_file_that_is_cut_off_ends_the_process(tmp_path):
     path = tmp_path / "a.bin"
     np.ones(1_000_000).tofile(path)
     code = """
         import os, sys
         import numpy as np
-        from parsum import parallel_sum
+        from parsum import parallel_reduce, parallel_sum
         a = np.memmap(sys.argv[1], np.float64, "r")
         print(parallel_sum(a), flush=True)
         os.truncate(sys.argv[1], 0)
@@ -440,6 +471,17 @@ def test_wrong_arguments_of_the_extension(four):
     fails(lambda: scale([1.0], a, 2.0), TypeError, "out must be a float64 array, got a list", (a,))
     a.resize(1)
     out.resize(1)
+
+
+def test_elements_of_lists_are_let_go(four):
+    thing, number = object(), Fraction(1, 3)
+    bad = [number, thing]
+    fails(lambda: four.extension.sum(bad), TypeError, "got a object at index 1", (thing, number))
+    good = [number] * 10
+    before = sys.getrefcount(number)
+    for _ in range(10):
+        four.extension.sum(good)
+    assert sys.getrefcount(number) == before
 
 
 def test_buffers_are_given_back(four):

@@ -130,8 +130,10 @@ static PyObject *sum(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwar
     if (take_numbers(a, "a", &taken) < 0)
         return NULL;
     double result;
-    Py_BEGIN_ALLOW_THREADS result = four_ways_sum(taken.data, taken.n, times);
-    Py_END_ALLOW_THREADS release_numbers(&taken);
+    Py_BEGIN_ALLOW_THREADS
+    result = four_ways_sum(taken.data, taken.n, times);
+    Py_END_ALLOW_THREADS
+    release_numbers(&taken);
     return PyFloat_FromDouble(result);
 }
 
@@ -172,8 +174,10 @@ static PyObject *scale(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     else if (overlap(&out, &taken))
         PyErr_SetString(PyExc_ValueError, "out must not overlap a, got the same memory");
     else {
-        Py_BEGIN_ALLOW_THREADS four_ways_scale(out.buf, taken.data, taken.n, factor, times);
-        Py_END_ALLOW_THREADS result = Py_NewRef(Py_None);
+        Py_BEGIN_ALLOW_THREADS
+        four_ways_scale(out.buf, taken.data, taken.n, factor, times);
+        Py_END_ALLOW_THREADS
+        result = Py_NewRef(Py_None);
     }
     PyBuffer_Release(&out);
     release_numbers(&taken);
