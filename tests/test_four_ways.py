@@ -9,6 +9,7 @@ import array
 import ctypes
 import gc
 import itertools
+import os
 import re
 import signal
 import struct
@@ -473,6 +474,12 @@ def test_wrong_arguments_of_the_extension(four):
     out.resize(1)
 
 
+def test_an_out_that_has_no_buffer(four):
+    """NumPy says why; it is not that it could not be written to."""
+    out = np.zeros(3, "M8[s]")
+    fails(lambda: four.extension.scale(out, np.ones(3), 2.0), ValueError, "dtype 'M'", (out,))
+
+
 def test_elements_of_lists_are_let_go(four):
     thing, number = object(), Fraction(1, 3)
     bad = [number, thing]
@@ -557,11 +564,31 @@ def test_the_program_says_what_is_wrong(built, tmp_path):
         ("-f", tmp_path): f"sum: {tmp_path}: not a regular file\n",
         ("-f", tmp_path / "no"): f"sum: {tmp_path / 'no'}: No such file or directory\n",
         ("1", "two"): "sum: two: not a number\n",
+        ("1e999",): "sum: 1e999: too large for a float64\n",
         ("-t", "0", "1"): "sum: 0: THREADS must be from 1 to 1024\n",
         ("-f",): "sum: -f: must be followed by one FILE\n",
     }.items():
         assert program(built, *words, status=1) == message
     assert program(built, status=2).startswith("usage: sum [-t THREADS] NUMBER...\n")
+
+
+def test_the_program_reads_a_file_that_becomes_shorter(built, tmp_path):
+    """An error, in place of a sum of what was in memory before."""
+    path = tmp_path / "a.bin"
+    with path.open("wb") as file:
+        file.truncate(2**34)  # a hole, which takes long to read
+    with subprocess.Popen(
+        [built / "sum", "-f", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        opened = Path(f"/proc/{child.pid}/fd/3")
+        end = time.monotonic() + 30
+        while not opened.exists() or opened.readlink() != path:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        time.sleep(0.1)
+        os.truncate(path, 8)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (1, "", f"sum: {path}: the file became shorter\n")
 
 
 def test_the_library_knows_nothing_of_python(built):

@@ -26,16 +26,10 @@ static int is_float64(const Py_buffer *view)
 }
 
 /* Takes the buffer of an array that C can walk through as one run of doubles. */
-static int take_buffer(PyObject *array, const char *name, int flags, Py_buffer *view)
+static int take_buffer(PyObject *array, const char *name, int to_write, Py_buffer *view)
 {
-    if (PyObject_GetBuffer(array, view, flags) < 0) {
-        if (flags & PyBUF_WRITABLE) { /* the one thing about it that may be missing */
-            PyErr_Clear();
-            PyErr_Format(PyExc_ValueError, "%s must be writable, got a read-only %s", name,
-                         Py_TYPE(array)->tp_name);
-        }
+    if (PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_STRIDES) < 0)
         return -1;
-    }
     if (!is_float64(view))
         PyErr_Format(PyExc_TypeError,
                      "%s must hold float64 of this machine's byte order, got format '%s'", name,
@@ -46,6 +40,9 @@ static int take_buffer(PyObject *array, const char *name, int flags, Py_buffer *
     else if ((uintptr_t)view->buf % _Alignof(double) != 0)
         PyErr_Format(PyExc_ValueError, "%s must be aligned to %zu bytes, got address %p", name,
                      _Alignof(double), view->buf);
+    else if (to_write && view->readonly)
+        PyErr_Format(PyExc_ValueError, "%s must be writable, got a read-only %s", name,
+                     Py_TYPE(array)->tp_name);
     else
         return 0;
     PyBuffer_Release(view);
@@ -94,7 +91,7 @@ static int take_numbers(PyObject *a, const char *name, numbers *to)
                      name, Py_TYPE(a)->tp_name);
         return -1;
     }
-    if (take_buffer(a, name, PyBUF_FORMAT | PyBUF_STRIDES, &to->view) < 0)
+    if (take_buffer(a, name, 0, &to->view) < 0)
         return -1;
     to->data = to->view.buf;
     to->n = (size_t)to->view.len / sizeof(double);
@@ -164,7 +161,7 @@ static PyObject *scale(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     if (take_numbers(a, "a", &taken) < 0)
         return NULL;
     Py_buffer out;
-    if (take_buffer(target, "out", PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE, &out) < 0) {
+    if (take_buffer(target, "out", 1, &out) < 0) {
         release_numbers(&taken);
         return NULL;
     }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +124,10 @@ static double sum_of_words(char **words, size_t n, int threads)
         fail("numbers", "out of memory");
     for (size_t k = 0; k < n; k++) {
         char *end;
+        errno = 0;
         numbers[k] = strtod(words[k], &end);
+        if (errno == ERANGE && isinf(numbers[k]))
+            fail(words[k], "too large for a float64");
         if (end == words[k] || *end)
             fail(words[k], "not a number");
     }
