@@ -193,6 +193,7 @@ def test_two_threads_are_in_c_at_once_if_the_gil_is_released(way, four):
     (_, first_end), (second_begin, second_end) = sorted(line.visits)
     assert first_end <= second_begin if not way.releases else second_begin < first_end
     assert second_end > second_begin
+    assert line.together > 0 if way.releases else line.together == 0
 
 
 # ---- the owner, meanwhile ----
@@ -627,6 +628,8 @@ def test_compare_shows_all_of_it(built, tmp_path):
         counts = [int(k.replace(",", "")) for k in re.findall(r"([\d,]+) during", text)]
         assert len(counts) == 2
         assert min(counts) > 0 if name in RELEASING else counts == [0, 0], name
+        (together,) = re.findall(r"both in C +(\d+)% of the time", text)
+        assert int(together) > 0 if name in RELEASING else together == "0", name
     head = picture.read_bytes()[:24]
     assert struct.unpack(">II", head[16:24]) == (1600, 900)
 

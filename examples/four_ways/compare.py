@@ -78,6 +78,12 @@ class Timeline:
     def end(self) -> float:
         return max(end for _, end in self.visits)
 
+    @property
+    def together(self) -> float:
+        """The share of the time in which both threads were in C."""
+        begins, ends = zip(*self.visits, strict=True)
+        return max(0.0, min(ends) - max(begins)) / (max(ends) - min(begins))
+
 
 def timeline(
     way: Way, arrays: list[Array], times: int, last_visit: Callable[[], Visit]
@@ -207,7 +213,7 @@ def main() -> None:
 
         check(arguments.plot)
     ways, last_visit = load(arguments.build)
-    about = f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} before"
+    about = f"{os.cpu_count()} CPUs, whose load was {os.getloadavg()[0]:.1f} before"
     rng = np.random.default_rng(0)
     large = rng.standard_normal(arguments.megabytes * 125_000)
     small = [rng.standard_normal(100_000) for _ in range(2)]  # in cache: memory is not the limit
@@ -216,6 +222,7 @@ def main() -> None:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         print("This Python runs without a GIL: PyDLL has none to hold.\n")
     expected = parallel_sum(large)
+    print(f"{about}: what others use of them, two threads cannot.")
     print(f"parallel_sum of {large.nbytes / 1e6:g} MB: {expected!r}, bits {bits(expected)}\n")
 
     drawn: list[tuple[Way, Timeline, int, float]] = []
@@ -244,18 +251,17 @@ def main() -> None:
         parallel = min(in_two_threads(way, small, times) for _ in range(arguments.rounds))
         print(
             f"  two calls            {serial * 1e3:.0f} ms one after the other, "
-            f"{parallel * 1e3:.0f} ms in two threads\n"
+            f"{parallel * 1e3:.0f} ms in two threads"
         )
-        if arguments.plot is not None:
-            lines = [timeline(way, small, times, last_visit) for _ in range(arguments.rounds)]
-            drawn.append(
-                (way, min(lines, key=lambda k: k.end - k.begin), iterations, serial / parallel)
-            )
+        lines = [timeline(way, small, times, last_visit) for _ in range(arguments.rounds)]
+        quickest = min(lines, key=lambda k: k.end - k.begin)
+        print(f"  both in C            {quickest.together:.0%} of the time of two threads\n")
+        drawn.append((way, quickest, iterations, serial / parallel))
 
     numbers = large.tolist()
     traced, grown = memory_of(lambda: ways[0].sum(numbers))
     print(
-        "For comparison, a list, which only the extension takes, is copied (references, numbers):"
+        "For comparison, a list, which only the extension takes, is copied: references and numbers"
     )
     print(f"  copied               {size(traced)} by Python, the process grew {size(grown)}")
     if arguments.plot is not None:

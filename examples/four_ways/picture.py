@@ -52,11 +52,12 @@ def draw(path: str, drawn: Sequence[tuple[Way, Timeline, int, float]], about: st
         figure.text(0.02, bottom + 0.06, f"{verb} the GIL", size=13, color=INK)
         many = f"{iterations / 1e6:.3g} million" if iterations >= 100_000 else f"{iterations:,}"
         for y, text, note in (
-            (0.128, f"{many} iterations", "of a busy thread, in one call"),
-            (0.043, f"{gain:.2f} times as fast", "two threads, to one after the other"),
+            (0.14, f"{many} iterations", "of a busy thread, during one call"),
+            (0.082, f"{line.together:.0%} of the time", "both threads are in C"),
+            (0.024, f"{gain:.2f} times as fast", "two threads, to one after the other"),
         ):
-            figure.text(0.8, bottom + y, text, size=15, weight="bold", color=colour)
-            figure.text(0.8, bottom + y - 0.03, note, size=12, color=FAINT)
+            figure.text(0.8, bottom + y, text, size=14, weight="bold", color=colour)
+            figure.text(0.8, bottom + y - 0.024, note, size=11.5, color=FAINT)
     figure.savefig(path)
 
 
