@@ -20,7 +20,10 @@ import pytest
 import parsum
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ["LICENSE", "README.md", "build_ffi.py", "pyproject.toml", "setup.py"]
+FILES = [
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "build_ffi.py",
+    "pyproject.toml", "setup.py",
+]  # fmt: skip
 FOLDERS = ["benchmarks", "csrc", "docs", "examples", "parsum", "tests"]
 LEFT_BY_TOOLS = shutil.ignore_patterns(
     ".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.pyd", "*.o", "*.npy"
