@@ -7,15 +7,13 @@ author = "The parsum developers"
 project_copyright = author
 version = release = parsum.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
 myst_heading_anchors = 3
 
 # Types stand in the sections on parameters; in signatures they would hide the names.
 autodoc_typehints = "none"
 autosummary_generate = False
-napoleon_google_docstring = False
-napoleon_use_rtype = False
-napoleon_use_ivar = True
+numpydoc_show_class_members = False  # the pages name those that users call
 
 html_theme = "furo"
 html_title = f"parsum {release}"
