@@ -131,8 +131,8 @@ def parallel_describe(
 
     Notes
     -----
-    Sums of powers are exact and every field is rounded once, to float64. The variance is NaN where
-    no more than `ddof` elements are left.
+    Sums of powers are exact and what comes of them is rounded once, to float64. The variance is NaN
+    where no more than `ddof` elements are left.
 
     Examples
     --------

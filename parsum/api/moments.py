@@ -425,7 +425,7 @@ def parallel_var(
     """Variance, as :func:`numpy.var`, in one pass from exact sums of powers: correctly rounded.
 
     It is never negative, and that of equal elements is 0. That of complex numbers is the mean of
-    ``abs(a - mean)**2``, a real number.
+    ``abs(a - mean)**2``, a real number. That of long doubles alone is not correctly rounded.
 
     Parameters
     ----------

@@ -63,7 +63,8 @@ def parallel_prod(
 
     Exponents are carried apart and the roundings are compensated, in a tree that depends on the
     number of elements alone: the same bits for any workers, and nearly always the correctly rounded
-    product. Integers wrap, and report it through ``np.errstate(over=...)``.
+    product, but for complex numbers and long doubles. Integers wrap, and report it through
+    ``np.errstate(over=...)``.
 
     Parameters
     ----------
@@ -265,7 +266,8 @@ def parallel_dot(
 
     Subnormal products keep all their bits and products beyond the range of floats do no harm, as
     long as the result is in range. Arrays of two dtypes are converted to their common one first.
-    Integers wrap as NumPy's, and report it through ``np.errstate(over=...)``.
+    Integers wrap as NumPy's, and report it through ``np.errstate(over=...)``. Long doubles alone
+    are not correctly rounded.
 
     Parameters
     ----------
@@ -538,6 +540,9 @@ def parallel_norm(
     0       the number of elements that are not zero
     other   ``sum(abs(x)**ord)**(1 / ord)``, deterministic, not exact
     ======  ==========================================================
+
+    Absolute values of complex numbers are correctly rounded before they are added or compared.
+    Norms 1 and 2 of long doubles are not correctly rounded.
 
     Parameters
     ----------
