@@ -128,6 +128,7 @@ def parallel_describe(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Notes
     -----

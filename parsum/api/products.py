@@ -86,6 +86,7 @@ def parallel_prod(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------
@@ -139,6 +140,7 @@ def parallel_nanprod(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -285,6 +287,7 @@ def parallel_dot(
     ------
     {raises}
         So it is for arrays of more dimensions: see :func:`parallel_vecdot`.
+    {float_errors}
 
     Examples
     --------
@@ -345,6 +348,7 @@ def parallel_vdot(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -426,6 +430,7 @@ def parallel_vecdot(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -566,6 +571,7 @@ def parallel_norm(
     ------
     {raises}
         So it is for the norm of ord -inf of no elements.
+    {float_errors}
 
     Examples
     --------

@@ -67,6 +67,7 @@ def parallel_cumsum(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Notes
     -----
@@ -121,6 +122,7 @@ def parallel_cumprod(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Notes
     -----

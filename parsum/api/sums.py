@@ -228,6 +228,7 @@ def parallel_nansum(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
