@@ -85,7 +85,7 @@ class Accumulator:
     -----
     Where the order of combination shows in the bits (``method="fast"``, products, norms of other
     orders, long doubles, reductions of one's own), updates still give the bits of one call over
-    all: what does not make a leaf of the tree waits, up to 1024 elements for each result. Merging
+    all: what does not make a leaf of the tree waits, up to 1023 elements for each result. Merging
     such accumulators is deterministic, but not the same as one call over all.
 
     Methods may be called from several threads; an update takes its turn.

@@ -261,11 +261,13 @@ class Reduction:
             int finish(const void *state, int type, void *result);
 
         ``accumulate`` finds n aligned elements of `dtype`, ``stride`` bytes apart. ``finish``
-        writes a result of the dtype `result`, may ignore ``type``, and returns 0 or flags (see
-        parsum.h). Many threads call them at once, each with states of its own, without the GIL:
-        they must not touch Python objects, nor write to anything but their state and result, nor
-        wait, nor unwind (C++ exceptions, longjmp). A state is `state_size` bytes at an address
-        that is a multiple of 16; it is copied as bytes, so it may not point into itself.
+        writes a result of the dtype `result`, may ignore ``type``, and returns 0 or flags: 1 for
+        overflow, 2 for invalid, 4 for a division by zero, 8 for no elements.
+
+        Many threads call them at once, each with states of its own, without the GIL: they must not
+        touch Python objects, nor write to anything but their state and result, nor wait, nor unwind
+        (C++ exceptions, longjmp). A state is `state_size` bytes at an address that is a multiple of
+        16; it is copied as bytes, so it may not point into itself.
 
         Parameters
         ----------

@@ -134,7 +134,12 @@ def limit_workers(workers: int) -> Iterator[None]:
     """Let no call inside the ``with`` block use more than so many workers.
 
     The limit holds for the current thread (or asyncio task) alone, also for calls that ask for
-    more, and nested limits only get lower. -1 stands for all CPUs that the process may use.
+    more, and nested limits only get lower.
+
+    Parameters
+    ----------
+    workers : int
+        At most so many threads; -1 for all CPUs that the process may use.
 
     Raises
     ------

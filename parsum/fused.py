@@ -55,6 +55,14 @@ class Fused:
         together or shapes do not broadcast.
     parsum.CompileError
         If there is no C compiler.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import parsum
+    >>> x, y = np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 5.0])
+    >>> parsum.parallel_max(parsum.Fused("abs(x - y)", {"x": x, "y": y}))
+    np.float64(2.0)
     """
 
     __slots__ = ("arrays", "dtype", "map", "mask", "masked", "ndim", "shape", "size", "text")

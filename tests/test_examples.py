@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -156,6 +158,53 @@ def test_numba_kernel():
     assert values(output, "hours of rain on end, in ten years:") == [str(float(whole))]
     assert f"in each year: {np.array(longest)}" in output
     assert values(output, "and backwards:") == [str(float(whole))]
+
+
+# ---- real_data ----
+
+
+def test_real_data():
+    """What is printed is what integers give."""
+    from skimage import data
+
+    output = run("examples/real_data.py").stdout
+    # 24 bits each, and none but 0 is below 2^-8: multiples of 2^-32
+    whole = [int(v) for v in np.arange(256, dtype=np.float32) / np.float32(255) * 2**32]
+    counts = [np.bincount(c, minlength=256).tolist() for c in data.retina().reshape(-1, 3).T]
+    n = sum(counts[0])
+    sums = [sum(v * k for v, k in zip(whole, c, strict=True)) for c in counts]
+    squares = [sum(v * v * k for v, k in zip(whole, c, strict=True)) for c in counts]
+    means = [s / (n << 32) for s in sums]
+    spreads = [(n * q - s * s) / (n * n << 64) for s, q in zip(sums, squares, strict=True)]
+
+    def table(title, true):
+        lines = re.search(rf"^{title}.*\n((?:  .*\n)+)", output, re.MULTILINE)[1].splitlines()
+        rows = {line[2:34].strip(): [float(word) for word in line[34:].split()] for line in lines}
+        assert rows.pop("exact")[:3] == [round(v, 7) for v in true]
+        for *values, off in rows.values():  # printed with seven digits
+            assert off == pytest.approx(
+                max(abs(v - e) / e for v, e in zip(values, true, strict=True)), rel=0.05, abs=1e-5
+            )
+        return {name: values[3] for name, values in rows.items()}
+
+    for name, naive, off in (
+        ("mean", "a running sum in float32", table("means", means)),
+        ("var", "E[x^2] - E[x]^2 in float32", table("variances", spreads)),
+    ):
+        assert off[naive] > 1e-3 and off[f"np.{name}(picture, axis=(0, 1))"] > 1e-3
+        assert off[f"np.{name} of each colour's copy"] < 1e-6
+        assert off[f"np.{name}, dtype=np.float64"] < 1e-9
+        assert off[f"parallel_{name}"] <= 2**-24
+        assert off[f"parallel_{name}, dtype=np.float64"] == 0
+    assert float(values(output, "by NumPy's")[0]) > 1e-3
+    assert values(output, "by parsum's") == ["0.0000000", "1.0000000"]
+
+
+def test_real_data_without_scikit_image(tmp_path):
+    (tmp_path / "skimage.py").write_text("raise ImportError")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = run("examples/real_data.py", status=1, PYTHONPATH=path)
+    assert done.stderr == "this example needs scikit-image: pip install scikit-image\n"
 
 
 # ---- streaming ----

@@ -77,6 +77,7 @@ def parallel_weighted_mean(
     Raises
     ------
     {raises}
+    {float_errors}
     ZeroDivisionError
         If the weights of a result sum to zero. Of masked arrays, such results are masked.
 

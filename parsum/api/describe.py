@@ -128,11 +128,12 @@ def parallel_describe(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Notes
     -----
-    Sums of powers are exact and every field is rounded once, to float64. The variance is NaN where
-    no more than `ddof` elements are left.
+    Sums of powers are exact and what comes of them is rounded once, to float64. The variance is NaN
+    where no more than `ddof` elements are left.
 
     Examples
     --------

@@ -79,6 +79,9 @@ TypeError
     If a dtype is not supported, or an argument is of the wrong type.
 ValueError
     If an argument has the wrong value or shape. ``numpy.exceptions.AxisError`` is one.""",
+    "float_errors": """\
+FloatingPointError
+    If :func:`numpy.errstate` asks for it: on results that do not fit, or are not valid.""",
 }
 
 

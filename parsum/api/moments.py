@@ -291,6 +291,7 @@ def parallel_mean(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------
@@ -347,6 +348,7 @@ def parallel_nanmean(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------
@@ -425,7 +427,7 @@ def parallel_var(
     """Variance, as :func:`numpy.var`, in one pass from exact sums of powers: correctly rounded.
 
     It is never negative, and that of equal elements is 0. That of complex numbers is the mean of
-    ``abs(a - mean)**2``, a real number.
+    ``abs(a - mean)**2``, a real number. That of long doubles alone is not correctly rounded.
 
     Parameters
     ----------
@@ -450,6 +452,7 @@ def parallel_var(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------
@@ -517,6 +520,7 @@ def parallel_std(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -588,6 +592,7 @@ def parallel_nanvar(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------
@@ -656,6 +661,7 @@ def parallel_nanstd(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------

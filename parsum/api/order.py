@@ -194,7 +194,13 @@ def parallel_max(
 
 
 class MinMax(NamedTuple):
-    """What :func:`parallel_minmax` gives."""
+    """What :func:`parallel_minmax` gives: a named tuple.
+
+    Attributes
+    ----------
+    min, max : scalar or ndarray
+        What :func:`parallel_min` and :func:`parallel_max` give.
+    """
 
     min: Any
     max: Any

@@ -63,7 +63,8 @@ def parallel_prod(
 
     Exponents are carried apart and the roundings are compensated, in a tree that depends on the
     number of elements alone: the same bits for any workers, and nearly always the correctly rounded
-    product. Integers wrap, and report it through ``np.errstate(over=...)``.
+    product, but for complex numbers and long doubles. Integers wrap, and report it through
+    ``np.errstate(over=...)``.
 
     Parameters
     ----------
@@ -85,6 +86,7 @@ def parallel_prod(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Examples
     --------
@@ -138,6 +140,7 @@ def parallel_nanprod(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -265,7 +268,8 @@ def parallel_dot(
 
     Subnormal products keep all their bits and products beyond the range of floats do no harm, as
     long as the result is in range. Arrays of two dtypes are converted to their common one first.
-    Integers wrap as NumPy's, and report it through ``np.errstate(over=...)``.
+    Integers wrap as NumPy's, and report it through ``np.errstate(over=...)``. Long doubles alone
+    are not correctly rounded.
 
     Parameters
     ----------
@@ -283,6 +287,7 @@ def parallel_dot(
     ------
     {raises}
         So it is for arrays of more dimensions: see :func:`parallel_vecdot`.
+    {float_errors}
 
     Examples
     --------
@@ -343,6 +348,7 @@ def parallel_vdot(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -424,6 +430,7 @@ def parallel_vecdot(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------
@@ -539,6 +546,9 @@ def parallel_norm(
     other   ``sum(abs(x)**ord)**(1 / ord)``, deterministic, not exact
     ======  ==========================================================
 
+    Absolute values of complex numbers are correctly rounded before they are added or compared.
+    Norms 1 and 2 of long doubles are not correctly rounded.
+
     Parameters
     ----------
     x : array_like
@@ -561,6 +571,7 @@ def parallel_norm(
     ------
     {raises}
         So it is for the norm of ord -inf of no elements.
+    {float_errors}
 
     Examples
     --------

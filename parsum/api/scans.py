@@ -67,6 +67,7 @@ def parallel_cumsum(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Notes
     -----
@@ -121,11 +122,14 @@ def parallel_cumprod(
     Raises
     ------
     {raises}
+    {float_errors}
 
     Notes
     -----
     Exponents are carried apart: a prefix that is out of range is infinite or 0, but later ones that
-    are in range again are right. The same bits for any number of workers.
+    are in range again are not spoilt. Each multiplication is rounded, in double precision at least:
+    prefixes of float64 are about as far off as NumPy's, and the last one may differ from
+    :func:`parallel_prod`, which compensates. The same bits for any number of workers.
 
     Examples
     --------

@@ -104,7 +104,9 @@ def parallel_sum(
     a : array_like
         Elements to sum: bool, integers, floats, complex numbers or timedelta64, of any shape,
         strides, alignment and byte order. Nothing is copied. A masked array gives the sum of its
-        unmasked elements; a Dask array gives a lazy one, of the same bits for all chunks.
+        unmasked elements; a Dask array gives a lazy one, of the same bits for all chunks. A path, a
+        :class:`parsum.Source` or an iterator of arrays is read piece by piece; a
+        :class:`parsum.Fused` is computed so.
     axis : None, int or tuple of ints, optional
         Axes to sum along; None for all of them.
     dtype : dtype_like, optional
@@ -226,6 +228,7 @@ def parallel_nansum(
     Raises
     ------
     {raises}
+    {float_errors}
 
     See Also
     --------

@@ -102,6 +102,7 @@ def parallel_reduce(
     Raises
     ------
     {raises}
+    {float_errors}
     parsum.CompileError
         If C text does not compile, or there is no C compiler.
 

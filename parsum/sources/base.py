@@ -33,8 +33,8 @@ class Reader(Protocol):
 class Source:
     """An array that is not in memory, which ``parallel_`` functions of one array take.
 
-    It holds no elements and nothing open. They are read as they are taken in, block by block, by
-    every worker for itself.
+    Made by :func:`parsum.open`. It holds no elements and nothing open. They are read as they are
+    taken in, block by block, by every worker for itself.
 
     Attributes
     ----------
