@@ -257,7 +257,7 @@ def main() -> None:
     parser.add_argument(
         "--peers",
         action="store_true",
-        help=f"compare with {', '.join(PEERS)} where they are installed (the extra bench)",
+        help=f"compare with {', '.join(PEERS)} where they are installed",
     )
     run = Run(parser)
     peers = tuple(PEERS) if run.arguments.peers else ()

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ _INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_attached(sys.argv[1:] if arguments is None else arguments))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -77,6 +78,18 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 # ---- arguments ----
+
+
+def _attached(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with numbers such as -1,3 put to their option, which they look like one."""
+    attached: list[str] = []
+    for argument in arguments:
+        after = attached[-1] if attached else ""
+        if after in ("--shape", "--axis") and re.match(r"-[0-9]", argument):
+            attached[-1] = f"{after}={argument}"
+        else:
+            attached.append(argument)
+    return attached
 
 
 def _parser() -> argparse.ArgumentParser:

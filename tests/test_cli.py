@@ -99,6 +99,8 @@ def test_raw_elements(capsys, file):
     assert said(capsys, "sum", "raw", *raw, "--axis=1")[0] == "3\n12\n"
     assert said(capsys, "sum", "raw", *raw, "--axis=1", "--order=F")[0] == "6\n9\n"
     assert said(capsys, "sum", "raw", "--dtype=>i4", "--offset=20")[0] == "5\n"
+    apart = ("--dtype", ">i4", "--shape", "-1,3", "--axis", "-2,-1")
+    assert said(capsys, "sum", "raw", *apart)[0] == "15\n"
 
 
 def test_members(capsys, file):

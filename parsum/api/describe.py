@@ -153,6 +153,10 @@ def parallel_describe(
     number = divisor(ddof)
     a = located(a)
     dtype = as_array(a)[0].dtype
+    if dtype.char == "g":
+        raise TypeError(
+            "a must be of bool, integers and floats up to float64, got dtype longdouble"
+        )
     operation, values = operation_of(moments)
     record = reduce(
         operation, a, axis, lambda _: _FLOAT64, None, keepdims, NO_VALUE, where, options,
