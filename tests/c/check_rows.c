@@ -188,7 +188,7 @@ uint64_t check_rows(int scale)
     digest_count = 0;
     make_pool();
     for (int level = 0; level < parsum_levels(); level++) {
-        if (parsum_use_level(level))
+        if (use_level(level))
             continue;
         row_number = 0;
         for_each_row(check_row);

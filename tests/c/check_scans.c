@@ -82,7 +82,7 @@ uint64_t check_scans(int scale)
     int first = 1;
     digest = HASH_START;
     for (int level = 0; level < parsum_levels(); level++) {
-        if (parsum_use_level(level))
+        if (use_level(level))
             continue;
         seed_choices(5);
         level_hash = HASH_START;

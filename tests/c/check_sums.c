@@ -195,7 +195,7 @@ void check_sums(int scale)
         65, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049, 4097};
     const size_t count = sizeof lengths / sizeof *lengths;
     for (int level = 0; level < parsum_levels(); level++) {
-        if (parsum_use_level(level))
+        if (use_level(level))
             continue;
         seed_choices(1);
         for (int way = 0; way < WAYS; way++)

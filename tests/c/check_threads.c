@@ -322,7 +322,7 @@ void check_threads(int scale)
     for (int k = 0; k < 2; k++)
         elements[k] = room_for(ELEMENTS * ELEMENT_MAX);
     for (int level = parsum_levels() - 1; level >= 0; level--) {
-        if (parsum_use_level(level))
+        if (use_level(level))
             continue;
         memset(elements[0], 0, ELEMENTS * ELEMENT_MAX);
         memset(elements[1], 0, ELEMENTS * ELEMENT_MAX);

@@ -297,7 +297,7 @@ static void check_row(const parsum_reduction *row)
 static void at_every_level(void (*visit)(const parsum_reduction *row))
 {
     for (int level = 0; level < parsum_levels(); level++) {
-        if (parsum_use_level(level))
+        if (use_level(level))
             continue;
         seed_choices(3);
         for_each_row(visit);

@@ -457,3 +457,14 @@ size_t count_rows(void)
     for_each_row(count);
     return counted;
 }
+
+int is_level_wanted(int level)
+{
+    const char *only = getenv("PARSUM_CPU_LEVEL");
+    return parsum_level_usable(level) && (!only || strcmp(only, parsum_level_name(level)) == 0);
+}
+
+int use_level(int level)
+{
+    return is_level_wanted(level) ? parsum_use_level(level) : PARSUM_BAD_ARGUMENT;
+}

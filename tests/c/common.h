@@ -68,6 +68,11 @@ enum { RESULT_ROOM = 64 * 32 }; /* bytes that the results of any row fit in */
 /* Says what failed and ends the program. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Whether this CPU can run a level and PARSUM_CPU_LEVEL does not name another. */
+int is_level_wanted(int level);
+/* Uses such a level, as parsum_use_level does. */
+int use_level(int level);
+
 /* Calls visit for every row of the library. */
 void for_each_row(void (*visit)(const parsum_reduction *row));
 size_t count_rows(void);

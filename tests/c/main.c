@@ -45,8 +45,15 @@ static int is_wanted(const char *name, int count, char **wanted)
 int main(int count, char **wanted)
 {
     const char *scale = getenv("PARSUM_TEST_SCALE");
-    int done = 0;
+    int done = 0, levels = 0;
     watch_for_faults();
+    for (int level = 0; level < parsum_levels(); level++)
+        levels += is_level_wanted(level);
+    if (levels == 0) {
+        fprintf(stderr, "PARSUM_CPU_LEVEL must be a level that this CPU can run, got %s\n",
+                getenv("PARSUM_CPU_LEVEL"));
+        return 2;
+    }
     for (size_t k = 0; k < sizeof checks / sizeof *checks; k++) {
         if (!is_wanted(checks[k].name, count, wanted))
             continue;
