@@ -3,9 +3,14 @@
 #ifndef PARSUM_KERNELS_H
 #define PARSUM_KERNELS_H
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Every operation on floats is rounded to float, which what is proved of them rests on. GCC's C11
+ * for s390x, and x87 arithmetic, do otherwise. */
+_Static_assert(FLT_EVAL_METHOD == 0, "compile with -fexcess-precision=fast, or for SSE2");
 
 #define BLOCK 2048    /* elements of a block of the exact kernels: 16 KB, half of L1 */
 #define LEAF 1024     /* elements of a leaf of the fixed tree */

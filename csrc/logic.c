@@ -216,7 +216,11 @@ static inline uint64_t sum_bytes(const uint8_t *bytes, size_t n)
         sum += word;
     }
     memcpy(&word, bytes, sizeof word);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word &= n ? ~UINT64_C(0) << (64 - 8 * n) : 0;
+#else
     word &= n ? ~UINT64_C(0) >> (64 - 8 * n) : 0;
+#endif
     return (sum + word) * UINT64_C(0x0101010101010101) >> 56;
 }
 

@@ -84,7 +84,11 @@ INLINE void NAME(fold)(KEY *v, const int least)
     }
     for (int shift = 32; shift >= 8 * (int)sizeof(ELEMENT); shift /= 2) {
         memcpy(&words, v, sizeof words);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        words <<= shift; /* lane 0 is at the other end of its word */
+#else
         words >>= shift;
+#endif
         memcpy(&other, &words, sizeof other);
         *v = least ? HOOK(least)(other, *v) : HOOK(largest)(other, *v);
     }

@@ -894,7 +894,8 @@ static void take_rows(const column_states *to, const product_type *type, row_pai
         const size_t count = rows < COLUMN_ROWS ? rows : COLUMN_ROWS;
         take_wide_rows(to, type, &at, count, columns, repeat);
         at.a += (ptrdiff_t)count * at.a_stride;
-        at.b += at.b ? (ptrdiff_t)count * at.b_stride : 0;
+        if (at.b)
+            at.b += (ptrdiff_t)count * at.b_stride;
         rows -= count;
     }
 }
@@ -916,7 +917,8 @@ static void accumulate_columns(const column_states *to, const product_type *type
                                    (ptrdiff_t)repeat * packed};
         take_rows(to, type, repeated, all, columns, repeat);
         at.a += (ptrdiff_t)(all * repeat) * packed;
-        at.b += at.b ? (ptrdiff_t)(all * repeat) * packed : 0;
+        if (at.b)
+            at.b += (ptrdiff_t)(all * repeat) * packed;
         rows -= all * repeat;
         if (rows)
             take_rows(to, type, at, rows, columns, 1);

@@ -27,7 +27,7 @@ const size_t parsum_type_size[PARSUM_TYPES] = {
 };
 
 /* clang-format off */
-static const parsum_reduction *const tables[] = {
+const parsum_reduction *const parsum_tables[] = {
     parsum_sums,
     parsum_powers,
     parsum_logic,
@@ -43,6 +43,7 @@ static const parsum_reduction *const tables[] = {
     parsum_order,
     parsum_order_of_parts,
     parsum_integer_prods,
+    NULL,
 };
 /* clang-format on */
 
@@ -51,8 +52,8 @@ const parsum_reduction *parsum_find(const char *operation, const char *method, i
 {
     if (result < 0 || result >= PARSUM_TYPES)
         return NULL;
-    for (size_t k = 0; k < sizeof tables / sizeof tables[0]; k++)
-        for (const parsum_reduction *row = tables[k]; row->operation; row++)
+    for (const parsum_reduction *const *table = parsum_tables; *table; table++)
+        for (const parsum_reduction *row = *table; row->operation; row++)
             if (row->element == element && (row->results >> result & 1) &&
                 strcmp(row->operation, operation) == 0 &&
                 (!row->method || strcmp(row->method, method) == 0))

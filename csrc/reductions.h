@@ -105,5 +105,7 @@ extern const parsum_reduction parsum_prods[];
 extern const parsum_reduction parsum_order[];
 extern const parsum_reduction parsum_order_of_parts[];
 extern const parsum_reduction parsum_integer_prods[];
+/* All of them, and NULL. */
+extern const parsum_reduction *const parsum_tables[];
 
 #endif

@@ -2,7 +2,9 @@
  * functions must take without a crash. Built with sanitizers and csrc by test_state_validity.py.
  *
  * fuzz_states               lists the reductions: operation, method, element type
- * fuzz_states SEED SECONDS [LEVEL] */
+ * fuzz_states SEED SECONDS [LEVEL]
+ *
+ * With LIBFUZZER defined it is a target of that: the input chooses all that is random here. */
 #define _POSIX_C_SOURCE 200112L
 #include <inttypes.h>
 #include <math.h>
@@ -14,20 +16,21 @@
 #include "parsum.h"
 #include "reductions.h"
 
-/* Every one of reductions.h, which the test makes sure of. */
-static const parsum_reduction *const tables[] = {
-    parsum_sums,           parsum_pairs,          parsum_powers,
-    parsum_logic,          parsum_products,       parsum_wide_prods,
-    parsum_both_ends,      parsum_long_products,  parsum_integer_products,
-    parsum_weighted_means, parsum_descriptions,   parsum_prods,
-    parsum_order,          parsum_order_of_parts, parsum_integer_prods,
-};
-enum { TABLES = sizeof tables / sizeof tables[0], COLUMNS = 3, MOST = 3000, KEPT = 4 };
+enum { COLUMNS = 3, MOST = 3000, KEPT = 4 };
 
 static uint64_t seed;
+static const uint8_t *input; /* choices come of these bytes first */
+static size_t input_left;
 
 static uint64_t any(void)
 {
+    if (input_left >= 2) {
+        /* below() takes the upper half. */
+        const uint64_t word = (uint64_t)input[0] << 8 | input[1];
+        input += 2;
+        input_left -= 2;
+        return word * UINT64_C(0x0000000200000001);
+    }
     seed ^= seed << 13;
     seed ^= seed >> 7;
     seed ^= seed << 17;
@@ -342,12 +345,34 @@ static void attack(const parsum_reduction *row, unsigned long *tried, unsigned l
     free(state);
 }
 
+#ifdef LIBFUZZER
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    unsigned long tried = 0, used = 0;
+    const parsum_reduction *const *table = parsum_tables;
+    size_t rows = 0;
+    seed = 1;
+    input = bytes;
+    input_left = n;
+    for (; *table; table++)
+        for (const parsum_reduction *row = *table; row->operation; row++)
+            rows++;
+    size_t wanted = below(rows);
+    for (table = parsum_tables; *table; table++)
+        for (const parsum_reduction *row = *table; row->operation; row++)
+            if (wanted-- == 0)
+                attack(row, &tried, &used);
+    return 0;
+}
+#else
 int main(int count, char **arguments)
 {
     unsigned long tried = 0, used = 0;
     if (count < 3) {
-        for (int k = 0; k < TABLES; k++)
-            for (const parsum_reduction *row = tables[k]; row->operation; row++)
+        for (const parsum_reduction *const *table = parsum_tables; *table; table++)
+            for (const parsum_reduction *row = *table; row->operation; row++)
                 printf("%s %s %d\n", row->operation, row->method ? row->method : "-", row->element);
         return 0;
     }
@@ -356,10 +381,11 @@ int main(int count, char **arguments)
         return 2;
     const time_t end = time(NULL) + atoi(arguments[2]);
     do
-        for (int k = 0; k < TABLES; k++)
-            for (const parsum_reduction *row = tables[k]; row->operation; row++)
+        for (const parsum_reduction *const *table = parsum_tables; *table; table++)
+            for (const parsum_reduction *row = *table; row->operation; row++)
                 attack(row, &tried, &used);
     while (time(NULL) < end);
     printf("%lu states damaged, %lu of them valid and used\n", tried, used);
     return 0;
 }
+#endif

@@ -226,6 +226,7 @@ def test_timedeltas(n):
         assert_same_bits(actual, np.sum(values))
 
 
+@pytest.mark.filterwarnings("ignore:The 'generic' unit:DeprecationWarning")  # NumPy 2.5
 @pytest.mark.parametrize("unit", ["m8", "m8[s]", "m8[25us]", "m8[Y]", ">m8[ms]"])
 def test_timedelta_units(unit):
     values = np.arange(7).astype(unit)
@@ -262,7 +263,7 @@ def test_timedelta_initial_and_out():
     values = np.array([1, 2, 3], "m8[s]")
     assert parallel_sum(values, initial=np.timedelta64(1, "m")) == np.timedelta64(66, "s")
     assert parallel_sum(values, initial=5) == np.timedelta64(11, "s")
-    assert np.isnat(parallel_sum(values, initial=np.timedelta64("NaT")))
+    assert np.isnat(parallel_sum(values, initial=np.timedelta64("NaT", "s")))
     out = np.zeros((), "m8[s]")
     assert parallel_sum(values, out=out) is out
     assert out == np.timedelta64(6, "s")

@@ -248,7 +248,7 @@ MUTATIONS = [
         "one element that is left beside NaNs is lost",
         "            if (left)\n                reduction->accumulate(w->states, w->gathered",
         "            if (left > 1)\n                reduction->accumulate(w->states, w->gathered",
-        WALKER,
+        ("test_family_edges.py",),
     ),
     Mutation(
         "walker.c",
