@@ -7,6 +7,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -14,6 +15,11 @@ from hypothesis import HealthCheck, settings
 from parsum._native import ffi, lib
 
 import parsum
+
+# Whoever runs tests in the background may have Ctrl-C ignored, which processes that tests interrupt
+# would inherit; a handler they do not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Kernels that tests have compiled are not to stay behind. Processes that tests start share them.
 if "PARSUM_CACHE_DIR" not in os.environ:

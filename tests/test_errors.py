@@ -74,7 +74,6 @@ _NUMPY_REFUSES = {
     "strings": ((np.array(["a", "b"]),), {}),
     "dates": ((np.array([1, 2], "M8[s]"),), {}),
     "structured": ((np.zeros(3, "i4,f8"),), {}),
-    "a generator": (((x for x in [1, 2]),), {}),
     "an unknown keyword": ((_ONES,), {"axes": 0}),
 }  # fmt: skip
 
