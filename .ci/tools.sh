@@ -11,8 +11,8 @@ needs() {
     shift
     command -v "$command" > /dev/null && return
     echo "+ apt-get install $*"
-    if [ "$(id -u)" -ne 0 ] || ! apt-get update -qq ||
-        ! apt-get install -y -qq --no-install-recommends "$@" > /dev/null; then
+    if [ "$(id -u)" -ne 0 ] || ! timeout 120 apt-get update -qq ||
+        ! timeout 300 apt-get install -y -qq --no-install-recommends "$@" > /dev/null; then
         echo "NOT RUN: $0 needs $command: apt-get install $*" >&2
         exit 0
     fi
