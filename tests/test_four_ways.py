@@ -199,60 +199,81 @@ def test_two_threads_are_in_c_at_once_if_the_gil_is_released(way, four):
 # ---- the owner, meanwhile ----
 
 
-class _Call(threading.Thread):
-    """A long sum of box[0], which nobody else need hold on to; it is under way once entered."""
+def _beside_a_call(four, way, make, act, times):
+    """One attempt of during_a_call, and whether C was reading all the while."""
+    done, begun = [], threading.Event()
 
-    def __init__(self, four, way, box):
-        super().__init__()
-        self.begun = threading.Event()
-        self.work = lambda: way.sum(box[0], 2 * four.times)
-        self.result = None
+    def taken():
+        a = make()
+        begun.set()
+        return a
 
-    def run(self):
-        self.begun.set()
-        self.result = self.work()
+    def call():
+        done.append((way.sum(taken(), times), four.last_visit()))
 
-    def __enter__(self):
-        self.start()
-        self.begun.wait()
-        time.sleep(0.1)
-        return self
+    thread = threading.Thread(target=call)
+    thread.start()
+    begun.wait()
+    time.sleep(0.05)
+    begin = time.monotonic()
+    try:
+        seen = act()
+    except Exception as error:
+        seen = error.with_traceback(None)  # whose frames may hold the array
+    end = time.monotonic()
+    thread.join()
+    ((result, visit),) = done
+    return (seen, result), visit.begin < begin and end < visit.end
 
-    def __exit__(self, *_):
-        self.join()
+
+def during_a_call(four, way, make, act):
+    """What act() gives or raises while C sums the array that make() gives; and the sum.
+
+    Nothing but the call need hold the array. The call is made longer until it is long enough:
+    somebody else may have the CPU meanwhile.
+    """
+    times = four.times
+    while True:
+        outcome, during = _beside_a_call(four, way, make, act, times)
+        if during:
+            return outcome
+        times *= 2
 
 
 def test_an_array_is_not_freed_while_c_reads_it(releasing, four):
-    box = [four.source.copy()]
-    gone = weakref.ref(box[0])
-    with _Call(four, releasing, box) as call:
-        box.clear()
+    made = []
+
+    def make():
+        a = four.source.copy()
+        made.append(weakref.ref(a))
+        return a
+
+    def act():
         gc.collect()
-        assert gone() is not None
-        assert call.is_alive()
-    assert gone() is None
-    assert call.result == expected_sum(four.source)
+        return made[-1]() is not None
+
+    alive, result = during_a_call(four, releasing, make, act)
+    assert alive
+    assert made[-1]() is None
+    assert result == expected_sum(four.source)
 
 
 def test_an_array_cannot_be_resized_while_c_reads_it(releasing, four):
-    box = [four.source.copy()]
-    with _Call(four, releasing, box) as call:
-        with pytest.raises(ValueError, match="resize"):
-            box[0].resize(10)
-        assert call.is_alive()
-    box[0].resize(10)
-    assert call.result == expected_sum(four.source)
+    a = four.source.copy()
+    error, result = during_a_call(four, releasing, lambda: a, lambda: a.resize(10))
+    assert isinstance(error, ValueError) and "resize" in str(error)
+    assert result == expected_sum(four.source)
+    a.resize(10)
 
 
 def test_an_exported_buffer_cannot_be_resized(four):
     """The owner of a buffer knows that it is in use; this does not go by counting references."""
-    box = [array.array("d", four.source)]
-    with _Call(four, four.ways["extension by hand"], box) as call:
-        with pytest.raises(BufferError):
-            box[0].append(1.0)
-        assert call.is_alive()
-    box[0].append(1.0)
-    assert call.result == expected_sum(four.source)
+    a = array.array("d", four.source)
+    way = four.ways["extension by hand"]
+    error, result = during_a_call(four, way, lambda: a, lambda: a.append(1.0))
+    assert isinstance(error, BufferError)
+    assert result == expected_sum(four.source)
+    a.append(1.0)
 
 
 def test_resize_without_a_check_takes_the_memory_away():
@@ -269,12 +290,14 @@ def test_resize_without_a_check_takes_the_memory_away():
 
 
 def test_a_writer_changes_numbers_and_nothing_else(releasing, four):
-    a = np.ones(20_000)
-    with _Call(four, releasing, [a]) as call:
-        while call.is_alive():
+    def act():
+        for _ in range(1000):
             a[:] = 2.0
             a[:] = 1.0
-    assert 20_000 <= call.result <= 40_000
+
+    a = np.ones(20_000)
+    _, result = during_a_call(four, releasing, lambda: a, act)
+    assert 20_000 <= result <= 40_000
 
 
 def test_parsum_beside_a_writer_of_anything():
