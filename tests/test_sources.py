@@ -401,6 +401,23 @@ def test_damaged_tables(folder, kind):
 # ---- iterators ----
 
 
+def in_one_buffer(chunks: list[np.ndarray]) -> Any:
+    """The chunks, each in the memory of the one before, which is spoilt first."""
+    room = np.empty(max(chunk.nbytes for chunk in chunks), np.uint8)
+    for chunk in chunks:
+        room[...] = 0xFF
+        buffer = room[: chunk.nbytes].view(chunk.dtype).reshape(chunk.shape)
+        buffer[...] = chunk
+        yield buffer
+
+
+ITERATORS: dict[str, Any] = {
+    "views": iter,
+    "arrays of their own": lambda chunks: (chunk.copy() for chunk in chunks),
+    "one buffer": in_one_buffer,
+}
+
+
 @examples(400)
 @given(data=st.data())
 def test_any_iterator_gives_the_bits_of_the_array(data):
@@ -420,8 +437,9 @@ def test_any_iterator_gives_the_bits_of_the_array(data):
         keywords["keepdims"] = True
     workers = data.draw(st.integers(1, 4), "workers")
     expected = outcome(FUNCTIONS[name], array, **keywords)
-    chunks = np.split(array, at)
-    actual = outcome(FUNCTIONS[name], iter(chunks), workers=workers, **keywords)
+    chunks = ITERATORS[data.draw(st.sampled_from(list(ITERATORS)), "iterator")](np.split(array, at))
+    with mock.patch.object(parsum.api.streaming, "SHARE_BYTES", 32):
+        actual = outcome(FUNCTIONS[name], chunks, workers=workers, **keywords)
     if expected.error is TypeError:
         assert_same_outcome(actual, expected)
     else:
@@ -469,7 +487,28 @@ def test_iterators():
         parallel_reduce(iter([array]), ("sum", "argmax", "prod"))
 
 
-def test_the_calling_thread_fetches_a_bounded_number_ahead():
+@pytest.mark.parametrize("method", ["exact", "fast"])
+@pytest.mark.parametrize("workers", [1, 2, 4, None])
+def test_a_buffer_that_is_filled_again_and_again(workers, method):
+    def chunks() -> Any:
+        buffer = np.empty(100_000)
+        masked = np.ma.array(buffer, mask=np.zeros(100_000, bool))
+        for k in range(40):
+            buffer[:] = k
+            yield buffer
+            yield buffer[::2]
+            masked.mask[:] = k % 2
+            yield masked
+
+    expected = sum(100_000 * k + 50_000 * k + 100_000 * k * (1 - k % 2) for k in range(40))
+    assert parallel_sum(chunks(), workers=workers, method=method) == expected
+    acc = Accumulator("sum", method=method)
+    acc.update(chunks(), workers=workers)
+    assert acc.result() == expected
+
+
+@pytest.mark.parametrize("lent", [False, True])
+def test_the_calling_thread_fetches_a_bounded_number_ahead(lent):
     fetched, most, threads = [0], [0], set()
 
     def chunks() -> Any:
@@ -477,7 +516,11 @@ def test_the_calling_thread_fetches_a_bounded_number_ahead():
             threads.add(threading.get_ident())
             fetched[0] += 1
             most[0] = max(most[0], fetched[0] - job[0]._done // 8000 if job else 0)
-            yield np.ones(1000)
+            if lent:
+                chunk = np.ones(1000)
+                yield chunk
+            else:
+                yield np.ones(1000)
 
     job: list[Any] = []
     made = parsum.api.streaming._Feed.__init__
@@ -489,8 +532,10 @@ def test_the_calling_thread_fetches_a_bounded_number_ahead():
     with mock.patch.object(parsum.api.streaming._Feed, "__init__", remember):
         assert parallel_sum(chunks(), workers=3) == 60_000.0
     assert threads == {threading.get_ident()}
-    # Waiting, and one in the hands of each worker, and the one that is fetched.
-    assert 1 < most[0] <= 3 + 3 + 1
+    if lent:
+        assert most[0] == 1
+    else:  # those that wait, one in the hands of each worker, and the one that is fetched
+        assert 1 < most[0] <= 3 + 3 + 1
 
 
 @pytest.mark.parametrize("method", ["exact", "fast"])

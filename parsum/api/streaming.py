@@ -18,6 +18,7 @@ from parsum.api.tasks import CANCELLED, Tasks
 from parsum.api.views import view_of
 from parsum.reduction import AGAIN, DONE, LEAF, Job, Row, type_of
 from parsum.sources import Chunks, Reader, Source
+from parsum.sources.iterators import is_ours
 
 #: Bytes that a worker reads at a time. A call of the system costs as much as to read 100 KB, and
 #: what is read is taken in from the cache: 1 MB at a time gave 13.3 GB/s, 2 MB 14.5, 8 MB no more.
@@ -32,6 +33,8 @@ ROW_BYTES = 8 << 20
 LEAVES_BYTES = 8 << 20
 #: Reads of fewer bytes cost more than to keep states for results.
 RUN_BYTES = 64 << 10
+#: A share of a chunk has at least so many: waking a worker up for less takes longer.
+SHARE_BYTES = 4 << 20
 #: Most blocks that a worker takes into states of its own before it joins them to others'.
 _RUN = 16
 
@@ -466,7 +469,8 @@ def _reduce_chunks(
 class _Feed:
     """Chunks that the calling thread fetches, and that whoever is free takes in.
 
-    No more are fetched ahead than there are workers: whoever finds so many takes one in.
+    No more are fetched ahead than there are workers. A chunk that its iterator may change is shared
+    out among them, and taken in before the next one is asked for: a copy would take longer.
     """
 
     def __init__(
@@ -483,10 +487,11 @@ class _Feed:
         self._in_order = self._kind.in_order
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, int, Array, Array | None]] = deque()
-        self._most = workers
         self._workers = workers
-        self._fetched = 0
-        self._turn = 0  # the chunk that is to be taken in next, if that is to be in order
+        self._put = 0  # how many chunks, or shares of them, were put there to wait
+        self._left = 0  # how many of them are not taken in yet
+        self._lent = False  # whether these are the iterator's
+        self._turn = 0  # the one that is to be taken in next, if that is to be in order
         self._first = 0  # the number of the next chunk's first element
         self._over = False
         self._cancelled = False
@@ -501,15 +506,10 @@ class _Feed:
         """Fetch chunks and take them in until there are no more."""
         try:
             while not self._cancelled:
-                if worker == 0 and not self._over and len(self._waiting) < self._most:
+                if worker == 0 and self._may_fetch():
                     self._fetch()
-                    if self._workers > 1 and not self._over:
-                        continue  # others take it in while the next one is fetched
-                    if not self._over and self._workers == 1:
-                        self._take(0)
-                        return AGAIN
-                if not self._take(worker):
-                    return DONE
+                elif not self._take(worker):
+                    return CANCELLED if self._cancelled else DONE
                 if worker == 0:
                     return AGAIN
         except BaseException:
@@ -517,18 +517,40 @@ class _Feed:
             raise
         return CANCELLED
 
+    def _may_fetch(self) -> bool:
+        with self._changed:
+            waits = self._left > 0 if self._lent else len(self._waiting) >= self._workers
+            return not self._over and not waits
+
     def _fetch(self) -> None:
         pair = next(self._chunks, None)
-        with self._changed:
-            if pair is None:
+        if pair is None:
+            with self._changed:
                 self._over = True
-            else:
-                array, mask = self._checked(*pair)
-                self._waiting.append((self._fetched, self._first, array, mask))
-                self._fetched += 1
-                self._first += array.size // max(1, self._kind.outputs)
-                self.total += array.nbytes
-            self._changed.notify_all()
+                self._changed.notify_all()
+            return
+        lasting = self._source.lasting or is_ours(pair)
+        array, mask = self._checked(*pair)
+        width = array.size // max(1, len(array) * self._kind.outputs) if array.ndim else 1
+        shares = [slice(None)] if lasting or self._in_order else self._shares(array)
+        with self._changed:
+            for share in shares:
+                part = array[share] if array.ndim else array
+                own = mask if mask is None or not array.ndim else mask[share]
+                self._waiting.append((self._put, self._first, part, own))
+                self._put += 1
+                self._first += width * len(part) if array.ndim else 1
+            self._left += len(shares)
+            self._lent = not lasting
+            self.total += array.nbytes
+            if lasting or len(shares) > 1:
+                self._changed.notify_all()  # else the calling thread takes it in by itself
+
+    def _shares(self, array: Array) -> list[slice]:
+        """Return where a chunk is cut along its first axis for each worker to take in a part."""
+        length = len(array) if array.ndim else 1
+        count = max(1, min(self._workers, length, array.nbytes // SHARE_BYTES))
+        return [slice(length * k // count, length * (k + 1) // count) for k in range(count)]
 
     def _checked(self, array: Array, mask: Array | None) -> tuple[Array, Array | None]:
         dtype = self._source.dtype
@@ -557,11 +579,12 @@ class _Feed:
         """Take a chunk in as soon as there is one; False if there are no more."""
         with self._changed:
             while not self._waiting:
-                if self._over or self._cancelled or worker == 0:
-                    return bool(worker == 0 and not self._over and not self._cancelled)
+                if self._over or self._cancelled:
+                    return False
+                if worker == 0 and self._may_fetch():
+                    return True
                 self._changed.wait(0.1)
             number, first, array, mask = self._waiting.popleft()
-            self._changed.notify_all()
             while self._in_order and self._turn != number:
                 if self._cancelled:
                     return False
@@ -580,8 +603,10 @@ class _Feed:
         with self._changed:
             self._flags |= flags
             self._done += array.nbytes
+            self._left -= 1
             self._turn = number + 1
-            self._changed.notify_all()
+            if self._in_order or worker != 0:  # for whoever waits for the turn, or to fetch
+                self._changed.notify_all()
         return True
 
     def cancel(self) -> None:

@@ -149,7 +149,7 @@ def open_arrow(path: str, member: str | None) -> Source:
                 yield elements_of(reader.get_batch(k).column(0))
 
     dtype = _dtype_of(schema.field(name).type, path)
-    return Chunks(dtype, (1,), f"{path!r}, {name!r}", batches)
+    return Chunks(dtype, (1,), f"{path!r}, {name!r}", batches, lasting=True)
 
 
 def arrow_source(a: Any) -> Source | Array | None:
