@@ -23,7 +23,9 @@ from parsum.api.arguments import (
     check_axis,
     check_options,
     check_where,
+    converted,
     is_masked,
+    kept_shapes,
     located,
     without,
 )
@@ -304,16 +306,16 @@ class Accumulator:
         """Take in a source piece by piece; all of it or nothing."""
         new = self.copy()
         axes = check_axes(self._axis, source.ndim)
+        self._check_vectors(source.shape)
         alone = options._replace(progress=None)
         with engine.reporting(options.progress, source.nbytes) as report:
             done = 0
             for array, mask in pieces_of(source, axes):
-                new._take((array,), None if mask is None else ~mask, False, alone)
+                new._take((array,), without(mask, None), False, alone)
                 done += array.nbytes
                 if report:
                     report(done, max(done, source.nbytes))
-        self._dtypes, self._groups, self._shape = new._dtypes, new._groups, new._shape
-        self._now = new._now
+        self._become(new)
 
     def _checked(
         self, chunk: tuple[Any, ...], where: Any
@@ -349,19 +351,15 @@ class Accumulator:
     ) -> None:
         shape = arrays[0].shape
         axes = check_axes(self._axis, len(shape))
-        kept = tuple(n for k, n in enumerate(shape) if k not in axes)
+        kept = kept_shapes(shape, axes)[0]
         self._check_kept(kept)
         dtypes, groups = self._dtypes, self._groups
         if dtypes:
-            arrays = tuple(map(_converted, arrays, dtypes))
+            arrays = tuple(map(converted, arrays, dtypes))
         else:
             dtypes = tuple(native(k.dtype) for k in arrays)
             groups = self._groups_for(dtypes)
-        if self._axis is None and len(shape) > 1 and self._arguments.get("ord") is not None:
-            raise ValueError(
-                f"chunks must be vectors for ord={self._arguments['ord']!r}, as norms of matrices "
-                f"are not offered, got shape {shape}"
-            )
+        self._check_vectors(shape)
         if self._axis is not None and len(axes) > 1 and any(group.numbered for group in groups):
             raise TypeError(f"axis must be one axis for {self._names[0]!r}, got {self._axis}")
         length = count_of(tuple(shape[k] for k in axes))
@@ -388,6 +386,13 @@ class Accumulator:
         self._now = _Progress(
             tuple(stores), tuple(flags), now.length + length, taken, now.masked or masked
         )
+
+    def _check_vectors(self, shape: tuple[int, ...]) -> None:
+        if self._axis is None and len(shape) > 1 and self._arguments.get("ord") is not None:
+            raise ValueError(
+                f"chunks must be vectors for ord={self._arguments['ord']!r}, as norms of matrices "
+                f"are not offered, got shape {shape}"
+            )
 
     def _check_kept(self, kept: tuple[int, ...]) -> None:
         if self._shape is not None and kept != self._shape:
@@ -702,18 +707,6 @@ class _Progress(NamedTuple):
 
 def _taken(now: _Progress, shape: tuple[int, ...]) -> Array:
     return np.full(shape, now.length, np.int64) if now.taken is None else now.taken
-
-
-def _converted(array: Array, dtype: DType) -> Array:
-    """Return a chunk's array as elements that are taken in as those of a dtype are."""
-    given = native(array.dtype)
-    if given == dtype:
-        return array
-    if not np.can_cast(given, dtype, "safe"):
-        raise TypeError(f"chunks must be of a dtype that {dtype} can hold, got {array.dtype}")
-    if isinstance(array, Fused):
-        raise TypeError(f"chunks must be of dtype {dtype}, got {array!r}")
-    return array.astype(dtype)
 
 
 def _reductions(reduction: Any) -> tuple[str | Reduction, ...]:

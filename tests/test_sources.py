@@ -487,6 +487,17 @@ def test_iterators():
         parallel_reduce(iter([array]), ("sum", "argmax", "prod"))
 
 
+def test_norms_of_matrices_are_refused_wherever_they_are(folder):
+    array = np.arange(6.0).reshape(2, 3)
+    np.save(folder / "matrix.npy", array)
+    for given_as in (array, folder / "matrix.npy", iter([array])):
+        acc = Accumulator("norm", ord=1)
+        with pytest.raises(ValueError, match="chunks must be vectors for ord=1"):
+            acc.update(given_as)
+        acc.update(array[0])
+        assert acc.result() == 3
+
+
 @pytest.mark.parametrize("method", ["exact", "fast"])
 @pytest.mark.parametrize("workers", [1, 2, 4, None])
 def test_a_buffer_that_is_filled_again_and_again(workers, method):

@@ -95,9 +95,9 @@ def located(a: Any) -> Any:
     return a if found is None else found
 
 
-def check_in_memory(array: Array, name: str) -> None:
-    """Refuse what has no elements in memory."""
-    if isinstance(array, (Fused, Source)) or is_lazy(array):
+def check_in_memory(array: Array, name: str, lazy: bool = False) -> None:
+    """Refuse what has no elements in memory; with ``lazy``, arrays of Dask's are let through."""
+    if isinstance(array, (Fused, Source)) or (not lazy and is_lazy(array)):
         raise TypeError(f"{name} must be an array in memory, got {array!r}")
 
 
@@ -173,6 +173,18 @@ def without(mask: Array | None, included: Array | None) -> Array | None:
     if mask is None:
         return included
     return ~mask if included is None else included & ~mask
+
+
+def converted(chunk: Array, dtype: DType) -> Array:
+    """Return a chunk as elements that are taken in as those of a dtype are."""
+    given = chunk.dtype.newbyteorder("=")
+    if given == dtype.newbyteorder("="):
+        return chunk
+    if not np.can_cast(given, dtype, "safe"):
+        raise TypeError(f"chunks must be of a dtype that {dtype} can hold, got {chunk.dtype}")
+    if isinstance(chunk, Fused):
+        raise TypeError(f"chunks must be of dtype {dtype}, got {chunk!r}")
+    return chunk.astype(dtype)
 
 
 def kept_shapes(

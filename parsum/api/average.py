@@ -16,10 +16,7 @@ from parsum.api.arguments import (
     Method,
     Options,
     Progress,
-    as_array,
     check_axes,
-    check_dtype,
-    check_in_memory,
     check_keepdims,
     check_options,
     kept_shapes,
@@ -28,7 +25,7 @@ from parsum.api.call import Operation, native, part_of, reduce_pairs, report
 from parsum.api.documents import documented
 from parsum.api.lean import LeanPair
 from parsum.api.moments import parallel_mean
-from parsum.api.products import kernel_dtype
+from parsum.api.products import kernel_dtype, operand
 from parsum.reduction import DIVIDE, OVERFLOW
 from parsum.under_dask import is_lazy
 
@@ -103,10 +100,7 @@ def parallel_weighted_mean(
         if both is not None:
             return both if returned else both[0]
     options = check_options(workers, method, executor, progress)
-    array, mask = as_array(a)
-    if not is_lazy(array):
-        check_in_memory(array, "a")
-    check_dtype(array.dtype, "a", _KINDS)
+    array, mask = operand(a, "a")
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
     if weights is None:
@@ -117,10 +111,7 @@ def parallel_weighted_mean(
         if mask is not None:
             return mean, np.sum(~mask, axes, mean.dtype, keepdims=keepdims)
         return mean, np.full_like(mean, array.size // max(mean.size, 1))[()]
-    weight, weight_mask = as_array(weights)
-    if not is_lazy(weight):
-        check_in_memory(weight, "weights")
-    check_dtype(weight.dtype, "weights", _KINDS)
+    weight, weight_mask = operand(weights, "weights")
     weight = _like(array, weight, axis, axes)
     if weight_mask is not None:
         weight_mask = _like(array, weight_mask, axis, axes)

@@ -22,6 +22,7 @@ from parsum.api.arguments import (
     check_dtype,
     check_keepdims,
     check_where,
+    kept_shapes,
     without,
 )
 from parsum.api.call import (
@@ -228,7 +229,7 @@ def take_block(recipe: Recipe, filtered: bool, numbered: bool, *blocks: Any) -> 
         masked |= isinstance(block, np.ma.MaskedArray)
         included = without(mask, included)
     shape, axes = arrays[0].shape, recipe.axes
-    kept = tuple(n for k, n in enumerate(shape) if k not in axes)
+    kept = kept_shapes(shape, axes)[0]
     length = count_of(tuple(shape[k] for k in axes))
     states = States(recipe.kind(kept))
     flags, taken = 0, None

@@ -25,6 +25,7 @@ from parsum.api.arguments import (
     check_options,
     check_out,
     check_out_type,
+    kept_shapes,
     located,
 )
 from parsum.api.call import Operation, native, part_of, reduce, reduce_pairs, report
@@ -173,10 +174,10 @@ _lean_vdot = LeanPair("vdot")
 _lean_vecdot = LeanPair("vdot", least=1, most=1)
 
 
-def _operand(a: Any, name: str) -> tuple[Array, Array | None]:
+def operand(a: Any, name: str) -> tuple[Array, Array | None]:
+    """Return one of two arrays of numbers, in memory or Dask's, and its mask."""
     array, mask = as_array(a)
-    if not is_lazy(array):
-        check_in_memory(array, name)
+    check_in_memory(array, name, lazy=True)
     check_dtype(array.dtype, name, _KINDS)
     return array, mask
 
@@ -206,8 +207,7 @@ def _inner(
     if is_lazy(a, b):
         return _lazy_inner(row, name, a, b, mask, (axis,), out, keepdims, options)
     dtype = native(np.result_type(a.dtype, b.dtype))
-    kept = tuple(n for k, n in enumerate(a.shape) if k != axis)
-    full = tuple(1 if k == axis else n for k, n in enumerate(a.shape))
+    kept, full = kept_shapes(a.shape, (axis,))
     shape = full if keepdims else kept
     check_out_type(out)
     if out is not None:
@@ -301,8 +301,8 @@ def parallel_dot(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    first, first_mask = _operand(a, "a")
-    second, second_mask = _operand(b, "b")
+    first, first_mask = operand(a, "a")
+    second, second_mask = operand(b, "b")
     if first.ndim > 1 or second.ndim > 1:
         raise ValueError(
             f"a and b must have at most 1 dimension, got {first.ndim} and {second.ndim}: "
@@ -366,8 +366,8 @@ def parallel_vdot(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    first, first_mask = _operand(a, "a")
-    second, second_mask = _operand(b, "b")
+    first, first_mask = operand(a, "a")
+    second, second_mask = operand(b, "b")
     if first.size != second.size:
         raise ValueError(f"a and b must have the same size, got {first.size} and {second.size}")
     if first_mask is not None:
@@ -455,8 +455,8 @@ def parallel_vecdot(
         if small is not None:
             return small
     options = check_options(workers, method, executor, progress)
-    first, first_mask = _operand(x1, "x1")
-    second, second_mask = _operand(x2, "x2")
+    first, first_mask = operand(x1, "x1")
+    second, second_mask = operand(x2, "x2")
     keepdims = check_keepdims(keepdims)
     number = check_axis(axis)
     for name, array in (("x1", first), ("x2", second)):

@@ -6,13 +6,14 @@ import math
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from parsum import engine
-from parsum.api.arguments import ALONE, Array, DType, Options
+from parsum.api.arguments import ALONE, Array, DType, Options, converted, kept_shapes, without
 from parsum.api.states import Chunk, Kind, States, Tree, count_of, state_of, store_of
 from parsum.api.tasks import CANCELLED, Tasks
 from parsum.api.views import view_of
@@ -86,8 +87,7 @@ def reduce_source(
         options = options._replace(workers=1)
     workers = engine.resolve_workers(options.workers, source.nbytes)
     blocks = _Blocks(source, axes, reduced, numbers, workers)
-    reader = source.reader()
-    try:
+    with closing(source.reader()) as reader:
         if blocks.pieces == 1:
             job: _Task = _Whole(blocks, result, reduced, reader)
         elif reduced.row.ordered or reduced.in_order:
@@ -96,8 +96,6 @@ def reduce_source(
             job = _Gathered(blocks, result, reduced, reader)
         workers = max(1, min(workers, job.count))
         return engine.run_job(job, workers, options.executor, options.progress)
-    finally:
-        reader.close()
 
 
 def numbers_along(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -276,7 +274,6 @@ class _Task(Tasks):
         self, count: int, blocks: _Blocks, result: Array, reduced: Reduced, reader: Reader
     ) -> None:
         super().__init__(count, blocks.source.nbytes)
-        self.count = count
         self._blocks = blocks
         self._result = result
         self._reduced = reduced
@@ -347,8 +344,7 @@ def _taken(
         states.count_on(first)
         if states.take_buffer(array, None):
             return 0
-    where = None if mask is None else ~mask
-    return states.take(Chunk((array,), axes, where), first, ALONE, numbers)
+    return states.take(Chunk((array,), axes, without(mask, None)), first, ALONE, numbers)
 
 
 class _Gathered(_Task):
@@ -406,7 +402,7 @@ class _InTurn(_Task):
         begin, end = blocks.bounds(tile, piece)
         array, mask = self._read(worker, begin, end)
         kind = self._reduced.kind(tuple(end[k] - begin[k] for k in blocks.kept), array.dtype)
-        where = None if mask is None else ~mask
+        where = without(mask, None)
         chunk = Chunk((array,), blocks.axes, where)
         first = blocks.first(begin)
         states, flags = None, 0
@@ -482,7 +478,7 @@ class _Feed:
         self._axes = axes
         self._result = result
         self._reduced = reduced
-        self._kept = tuple(n for k, n in enumerate(source.shape) if k not in axes)
+        self._kept = kept_shapes(source.shape, axes)[0]
         self._kind = reduced.kind(self._kept, source.dtype)
         self._in_order = self._kind.in_order
         self._changed = threading.Condition()
@@ -553,21 +549,13 @@ class _Feed:
         return [slice(length * k // count, length * (k + 1) // count) for k in range(count)]
 
     def _checked(self, array: Array, mask: Array | None) -> tuple[Array, Array | None]:
-        dtype = self._source.dtype
-        if array.dtype != dtype:
-            if not np.can_cast(array.dtype, dtype, "safe"):
-                raise TypeError(
-                    f"chunks must be of a dtype that {dtype}, that of the first, can hold, got "
-                    f"{array.dtype}"
-                )
-            array = array.astype(dtype)
+        array = converted(array, self._source.dtype)
         if self._all:
             if array.ndim != 1:
                 array = array.reshape(-1)
                 mask = None if mask is None else mask.reshape(-1)
         elif (
-            array.ndim != self._source.ndim
-            or tuple(n for k, n in enumerate(array.shape) if k not in self._axes) != self._kept
+            array.ndim != self._source.ndim or kept_shapes(array.shape, self._axes)[0] != self._kept
         ):
             raise ValueError(
                 f"chunks must have the shape {self._kept} without the reduced axes {self._axes}, "
@@ -593,8 +581,7 @@ class _Feed:
         if array.size:
             axes = (0,) if self._all else self._axes
             if self._in_order:
-                where = None if mask is None else ~mask
-                chunk = Chunk((array,), axes, where)
+                chunk = Chunk((array,), axes, without(mask, None))
                 self._stores[0], flags = self._stores[0].with_chunk(chunk, first, ALONE)
             else:
                 states = self._stores[worker]
@@ -642,23 +629,14 @@ def pieces_of(source: Source, axes: tuple[int, ...]) -> Iterator[tuple[Array, Ar
     if isinstance(source, Chunks):
         yield from source.chunks()
         return
-    if not axes or not source.size:
-        reader = source.reader()
-        try:
-            yield reader.read(0, (0,) * source.ndim, source.shape)
-        finally:
-            reader.close()
-        return
-    if len(axes) == source.ndim != 1 and source.order == "C":
+    if len(axes) == source.ndim != 1 and source.order == "C" and source.size:
         flat = source.flat()
         if flat is not None:
             source, axes = flat, (0,)
-    reader = source.reader()
-    try:
-        for begin, end in _in_c_order(source, axes, (0,) * source.ndim, source.shape):
-            yield reader.read(0, begin, end)
-    finally:
-        reader.close()
+    whole = (0,) * source.ndim, source.shape
+    with closing(source.reader()) as reader:
+        for bounds in _in_c_order(source, axes, *whole) if axes and source.size else [whole]:
+            yield reader.read(0, *bounds)
 
 
 def _in_c_order(

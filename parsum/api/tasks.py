@@ -17,7 +17,8 @@ class Tasks:
     """
 
     def __init__(self, count: int, total: int) -> None:
-        self._count = count
+        #: How many there are.
+        self.count = count
         self._lock = threading.Lock()
         self._next = 0
         self._done = 0
@@ -35,7 +36,7 @@ class Tasks:
         while True:
             with self._lock:
                 number = self._next
-                if number >= self._count:
+                if number >= self.count:
                     return DONE
                 self._next += 1
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,10 +74,6 @@ class Source:
         """How many bytes all elements have."""
         return self.size * self.dtype.itemsize
 
-    @property
-    def mask(self) -> None:
-        """What is left out is known as it is read."""
-
     def __repr__(self) -> str:
         return (
             f"<parsum.{type(self).__name__} {self.named()}: shape {self.shape}, dtype {self.dtype}>"
@@ -117,6 +114,17 @@ def check_dtype(dtype: Any, name: str) -> None:
         raise TypeError(
             f"{name} must be of bool, integers, floats, complex numbers or times, got dtype {dtype}"
         )
+
+
+def without_library(path: str, library: str, extra: str) -> ImportError:
+    """Return the error that a file needs a library that is not installed."""
+    return ImportError(f"{path} needs {library} to be read: pip install parsum[{extra}]")
+
+
+def no_member(path: str, member: str | None, names: Iterable[str]) -> ValueError:
+    """Return the error that there is no array of that name."""
+    known = ", ".join(map(repr, names)) or "(there is none)"
+    return ValueError(f"member must be one of {known} of {path}, got {member!r}")
 
 
 def without_infinite(array: Array, mask: Array | None) -> tuple[Array, Array | None]:

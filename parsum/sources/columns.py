@@ -9,9 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from parsum.sources.base import Array, DType, Place, Reader, Source, check_dtype
+from parsum.sources.base import (
+    Array,
+    DType,
+    Place,
+    Reader,
+    Source,
+    check_dtype,
+    no_member,
+    without_library,
+)
 from parsum.sources.iterators import Chunks
-from parsum.sources.stores import no_member
 
 
 class Column(Source):
@@ -172,7 +180,7 @@ def _need_pyarrow(path: str) -> None:
     try:
         import pyarrow as pa  # noqa: F401
     except ImportError:
-        raise ImportError(f"{path} needs pyarrow to be read: pip install parsum[arrow]") from None
+        raise without_library(path, "pyarrow", "arrow") from None
 
 
 def _column(path: str, member: str | None, names: list[str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike
 
-from parsum.sources.base import Array, DType, Place, Reader, Source, check_dtype
+from parsum.sources.base import Array, DType, Place, Reader, Source, check_dtype, no_member
 
 #: How .npy files and archives begin.
 NPY = b"\x93NUMPY"
@@ -256,9 +256,7 @@ def npz(path: str, size: int, member: str | None) -> File:
             if member is None and len(names) == 1:
                 member = next(iter(names))
             if member not in names:
-                raise ValueError(
-                    f"member must be one of {', '.join(map(repr, names))} of {path}, got {member!r}"
-                )
+                raise no_member(path, member, names)
             info = archive.getinfo(names[member])
             with archive.open(info) as stream:
                 shape, fortran, dtype = _sound_header(f"{path}: {member}", stream)

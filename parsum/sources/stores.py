@@ -6,7 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from parsum.sources.base import Array, Place, Reader, Source, check_dtype
+from parsum.sources.base import (
+    Array,
+    Place,
+    Reader,
+    Source,
+    check_dtype,
+    no_member,
+    without_library,
+)
 from parsum.sources.files import File
 
 #: Any of them in a folder says that it is an array or group of Zarr's.
@@ -70,7 +78,7 @@ def open_zarr(path: str, member: str | None) -> Source:
     try:
         import zarr
     except ImportError:
-        raise ImportError(f"{path} needs zarr to be read: pip install parsum[zarr]") from None
+        raise without_library(path, "zarr", "zarr") from None
     found = zarr.open(path, mode="r")
     if isinstance(found, zarr.Array):
         if member is not None:
@@ -98,7 +106,7 @@ def open_hdf5(path: str, member: str | None) -> Source:
     try:
         import h5py
     except ImportError:
-        raise ImportError(f"{path} needs h5py to be read: pip install parsum[hdf5]") from None
+        raise without_library(path, "h5py", "hdf5") from None
     file = h5py.File(path, "r")
     names: list[str] = []
     file.visititems(lambda name, k: names.append(name) if isinstance(k, h5py.Dataset) else None)
@@ -131,9 +139,3 @@ def hdf5_source(dataset: Any) -> Source:
     if dataset.shape is None:
         raise TypeError(f"{name} must be an array, got an empty dataset without a shape")
     return Stored(dataset, name, dataset.chunks)
-
-
-def no_member(path: str, member: str | None, names: list[str]) -> ValueError:
-    """Return the error that there is no array of that name."""
-    known = ", ".join(map(repr, names)) or "(there is none)"
-    return ValueError(f"member must be one of {known} of {path}, got {member!r}")
