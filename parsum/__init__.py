@@ -3,41 +3,40 @@
 from typing import TYPE_CHECKING, Any
 
 from parsum.accumulator import Accumulator
-from parsum.api import (
-    Description,
+from parsum.api.average import parallel_weighted_mean
+from parsum.api.describe import Description, parallel_describe
+from parsum.api.logic import parallel_all, parallel_any, parallel_count_nonzero
+from parsum.api.moments import (
+    parallel_mean,
+    parallel_nanmean,
+    parallel_nanstd,
+    parallel_nanvar,
+    parallel_std,
+    parallel_var,
+)
+from parsum.api.order import (
     MinMax,
-    parallel_all,
-    parallel_any,
     parallel_argmax,
     parallel_argmin,
-    parallel_count_nonzero,
-    parallel_cumprod,
-    parallel_cumsum,
-    parallel_describe,
-    parallel_dot,
     parallel_max,
-    parallel_mean,
     parallel_min,
     parallel_minmax,
     parallel_nanargmax,
     parallel_nanargmin,
     parallel_nanmax,
-    parallel_nanmean,
     parallel_nanmin,
+)
+from parsum.api.products import (
+    parallel_dot,
     parallel_nanprod,
-    parallel_nanstd,
-    parallel_nansum,
-    parallel_nanvar,
     parallel_norm,
     parallel_prod,
-    parallel_reduce,
-    parallel_std,
-    parallel_sum,
-    parallel_var,
     parallel_vdot,
     parallel_vecdot,
-    parallel_weighted_mean,
 )
+from parsum.api.scans import parallel_cumprod, parallel_cumsum
+from parsum.api.sums import parallel_nansum, parallel_sum
+from parsum.api.toolkit import parallel_reduce
 from parsum.custom import Reduction
 from parsum.engine import get_workers, limit_workers, set_workers
 from parsum.fused import Fused
