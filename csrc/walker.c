@@ -9,7 +9,14 @@
  *
  * A chunk is a group of tiles, or of one tile a segment of the reduced elements. Chunks are
  * numbered; every worker has a slice of the numbers and takes from the others' when its own is used
- * up. Work can stop after any block and go on later: where it stands is in the worker. */
+ * up. Work can stop after any block and go on later: where it stands is in the worker.
+ *
+ * Worker 0 is told that all is done when no other one is at work. To wait for their threads instead
+ * would take two more wakings, and in Python two more waits for the GIL, of 5 ms each where another
+ * thread does not let go of it. A worker that comes later finds the job closed. Both sides write
+ * before they read, in the one order of sequential consistency: a worker is counted before it looks
+ * whether the job is closed, and the job is closed before the count is looked at. */
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +75,7 @@ typedef struct {
     size_t leaves;   /* of the fixed tree */
     size_t unreported;
     int used, flags;
+    int counted; /* among those at work */
     int fresh;   /* no element of the tile is taken in yet, nor its states made */
     size_t made; /* states that were identities once */
     char *memory;
@@ -103,6 +111,8 @@ struct parsum_job {
     int workers;
     worker *worker;
     _Atomic int cancelled;
+    _Atomic int closed;  /* worker 0 has found nothing left to do */
+    _Atomic int at_work; /* how many others may have a chunk */
     _Atomic int settled; /* no element that is left can change the only result */
     _Atomic int64_t bytes_done;
 };
@@ -959,6 +969,20 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+/* Whether all others are done, once they are; not if the job is cancelled or the time is over. */
+static int others_done(parsum_job *job, int64_t start, int64_t nanoseconds)
+{
+    atomic_store(&job->closed, 1);
+    while (atomic_load(&job->at_work)) {
+        const int64_t passed = now() - start;
+        if (passed < 0 || passed > nanoseconds ||
+            atomic_load_explicit(&job->cancelled, memory_order_relaxed))
+            return 0;
+        sched_yield();
+    }
+    return 1;
+}
+
 int parsum_job_work(parsum_job *job, int number, int64_t nanoseconds)
 {
     if (number < 0 || number >= job->workers)
@@ -966,6 +990,14 @@ int parsum_job_work(parsum_job *job, int number, int64_t nanoseconds)
     worker *w = &job->worker[number];
     const int64_t start = now();
     int code = PARSUM_DONE;
+    if (number && !w->counted) {
+        atomic_fetch_add(&job->at_work, 1);
+        if (atomic_load(&job->closed)) {
+            atomic_fetch_sub(&job->at_work, 1);
+            return PARSUM_DONE;
+        }
+        w->counted = 1;
+    }
     environment outer = enter_environment();
     while (w->chunk >= 0 || take_chunk(job, w)) {
         w->unreported += step(job, w);
@@ -989,6 +1021,14 @@ int parsum_job_work(parsum_job *job, int number, int64_t nanoseconds)
     if (code == PARSUM_DONE) {
         atomic_fetch_add_explicit(&job->bytes_done, (int64_t)w->unreported, memory_order_relaxed);
         w->unreported = 0;
+    }
+    if (number == 0) {
+        if (code == PARSUM_DONE && !others_done(job, start, nanoseconds))
+            code = atomic_load_explicit(&job->cancelled, memory_order_relaxed) ? PARSUM_CANCELLED
+                                                                               : PARSUM_AGAIN;
+    } else if (code != PARSUM_AGAIN) {
+        w->counted = 0;
+        atomic_fetch_sub(&job->at_work, 1);
     }
     return code;
 }

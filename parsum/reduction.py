@@ -183,15 +183,18 @@ class View:
 
 
 class Job:
-    """One reduction of a view by several workers; holds what it points at until it is gone."""
+    """One reduction of a view by several workers; holds what it points at until it is finished."""
 
-    __slots__ = ("_dims", "_job", "_keep", "total")
+    __slots__ = ("_job", "_keep", "_reduction", "total")
+
+    settles = True
 
     def __init__(
         self, reduction: Row, view: View, workers: int, keep: object, block: int = 0
     ) -> None:
         arrays = ffi.new("parsum_array[]", len(view.arrays))
-        self._keep = (keep, view.initial, reduction)
+        self._reduction = reduction
+        self._keep: object = (keep, view.initial)
         dims = ffi.new("ptrdiff_t[]", view.dims)
         c_view = ffi.new("parsum_view *")
         data, other, where, mask, result = view.addresses
@@ -237,7 +240,10 @@ class Job:
 
     def finish(self) -> int:
         """Combine the workers' states and write the results; return flags."""
-        return check(lib.parsum_job_finish(self._job))
+        flags = check(lib.parsum_job_finish(self._job))
+        # A thread that is told only now that there is nothing to do must not keep an array alive.
+        self._keep = None
+        return flags
 
     def bytes_done(self) -> int:
         """Return how many bytes were taken in so far."""
@@ -418,6 +424,8 @@ class Scan:
     """
 
     __slots__ = ("_job", "_keep", "total")
+
+    settles = False
 
     def __init__(self, row: Any, view: Any, workers: int, block: int, keep: object) -> None:
         self._keep = keep

@@ -204,6 +204,44 @@ def test_a_busy_executor_is_not_waited_for():
             release.set()
 
 
+class _Late(ThreadPoolExecutor):
+    """Its threads have begun a task, but do not come to it before they are let go."""
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        self.begun, self.free = threading.Semaphore(0), threading.Event()
+
+    def submit(self, fn, /, *args, **kwargs):
+        def late():
+            self.begun.release()
+            assert self.free.wait(120)
+            return fn(*args, **kwargs)
+
+        future = super().submit(late)
+        assert self.begun.acquire(timeout=120)  # it cannot be called off any more
+        return future
+
+
+def test_threads_that_come_late_are_not_waited_for():
+    """Nor do they hold, or look at, what they were to work on."""
+    values = np.ones(2_000_000)
+    with _Late(3) as executor:
+        try:
+            assert parallel_sum(values, workers=4, executor=executor) == 2_000_000
+            assert parallel_sum(values.reshape(2, -1), axis=0, workers=1).sum() == 2_000_000
+            values.resize(10)
+        finally:
+            executor.free.set()
+
+
+def test_the_last_chunks_of_others_are_waited_for():
+    """Whoever is at work when the caller finds nothing left is at work on part of the result."""
+    values = np.ones(1_000_000)
+    for workers in (2, 3, 5):
+        for _ in range(300):
+            assert parallel_sum(values, workers=workers) == 1_000_000
+
+
 # ---- executor= -----------------------------------------------------------------------------
 
 

@@ -469,6 +469,8 @@ class _Feed:
     out among them, and taken in before the next one is asked for: a copy would take longer.
     """
 
+    settles = False
+
     def __init__(
         self, source: Chunks, axes: tuple[int, ...], result: Array, reduced: Reduced, workers: int
     ) -> None:

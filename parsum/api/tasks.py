@@ -16,6 +16,8 @@ class Tasks:
     What is derived from it does a task by ``take`` and makes results by ``finish``.
     """
 
+    settles = False
+
     def __init__(self, count: int, total: int) -> None:
         #: How many there are.
         self.count = count

@@ -76,6 +76,9 @@ typedef struct {
     parsum_scan_job *scan;
     int cancels; /* which thread cancels in the middle, -1 for none */
     int64_t slice;
+    char *data; /* of a job, and its bytes */
+    size_t size;
+    int finished; /* what the job was finished with */
 } shared_job;
 
 static void work(void *subject, int number)
@@ -96,8 +99,14 @@ static void work(void *subject, int number)
             if (parsum_scan_bytes_done(shared->scan) > parsum_scan_bytes(shared->scan))
                 fail("more bytes are done than there are");
         }
-        if (code != PARSUM_AGAIN)
-            return;
+        if (code == PARSUM_AGAIN)
+            continue;
+        if (shared->job && number == 0 && code == PARSUM_DONE) {
+            /* The others may not even have come yet. */
+            shared->finished = parsum_job_finish(shared->job);
+            memset(shared->data, 0xff, shared->size);
+        }
+        return;
     }
 }
 
@@ -124,7 +133,9 @@ static size_t reduce(const parsum_reduction *row, const char *a, const char *b, 
     char *result = room_for(outputs * RESULT_ROOM);
     for (size_t k = outputs; k-- > 0;)
         prepare_result(row, type, result + k * (size_t)size);
-    const parsum_view view = {.data = a,
+    const size_t size_of_data = rows * columns * (size_t)item;
+    char *data = memcpy(room_for(size_of_data), a, size_of_data);
+    const parsum_view view = {.data = data,
                               .other = b,
                               .result = result,
                               .dims = &dims[0][0],
@@ -134,7 +145,11 @@ static size_t reduce(const parsum_reduction *row, const char *a, const char *b, 
                               .element = row->element,
                               .other_element = row->element,
                               .type = type};
-    shared_job shared = {.cancels = cancels, .slice = cancels < 0 ? 200000 : 0};
+    shared_job shared = {.cancels = cancels,
+                         .slice = cancels < 0 ? 200000 : 0,
+                         .data = data,
+                         .size = size_of_data,
+                         .finished = -1};
     if (parsum_job_create(row, &view, workers, 4096, &shared.job) < 0)
         fail("a job was refused");
     if (workers == 1)
@@ -143,12 +158,13 @@ static size_t reduce(const parsum_reduction *row, const char *a, const char *b, 
         in_threads(workers, work, &shared);
     size_t n = 0;
     if (cancels < 0) {
-        if (parsum_job_finish(shared.job) < 0)
+        if (shared.finished < 0)
             fail("a job failed");
         n = canonical(type, result, outputs * values, bytes);
     }
     parsum_job_destroy(shared.job);
     free(result);
+    free(data);
     return n;
 }
 

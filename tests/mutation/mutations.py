@@ -238,6 +238,13 @@ MUTATIONS = [
     ),
     Mutation(
         "walker.c",
+        "the last chunks of other workers are not waited for",
+        "while (atomic_load(&job->at_work)) {",
+        "while (0) {",
+        ("test_engine.py", "test_workers.py"),
+    ),
+    Mutation(
+        "walker.c",
         "flags of workers are lost",
         "        flags |= job->worker[k].flags;\n",
         "        (void)0;\n",
