@@ -14,6 +14,7 @@ from parsum import engine
 from parsum.fused import Fused
 from parsum.reduction import METHODS
 from parsum.sources import Source, source_of
+from parsum.sources.base import parted
 from parsum.under_dask import is_lazy
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -73,8 +74,7 @@ def as_array(a: Any) -> tuple[Array, Array | None]:
     if is_lazy(a):
         return cast(Array, a), None
     if isinstance(a, np.ma.MaskedArray):
-        mask = np.ma.getmask(a)
-        return np.asarray(a.data), None if mask is np.ma.nomask else np.asarray(mask)
+        return parted(a)
     a = located(a)
     if isinstance(a, Source):
         return cast(Array, a), None

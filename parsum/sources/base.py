@@ -127,6 +127,12 @@ def no_member(path: str, member: str | None, names: Iterable[str]) -> ValueError
     return ValueError(f"member must be one of {known} of {path}, got {member!r}")
 
 
+def parted(masked: np.ma.MaskedArray[Any, Any]) -> tuple[Array, Array | None]:
+    """Return the elements of a masked array, and which of them are masked, if any may be."""
+    mask = np.ma.getmask(masked)
+    return np.asarray(masked.data), None if mask is np.ma.nomask else np.asarray(mask)
+
+
 def without_infinite(array: Array, mask: Array | None) -> tuple[Array, Array | None]:
     """Return elements and which to leave out, with those that are infinite or not a number."""
     if array.dtype.kind not in "fcmM":

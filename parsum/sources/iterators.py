@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parsum.sources.base import Array, DType, Place, Source, without_infinite
+from parsum.sources.base import Array, DType, Place, Source, parted, without_infinite
 
 Pair = tuple[Array, Array | None]
 
@@ -107,6 +107,5 @@ def _until_elements(iterator: Iterator[Any]) -> Iterator[Any]:
 
 def _pair(chunk: Any) -> Pair:
     if isinstance(chunk, np.ma.MaskedArray):
-        mask = np.ma.getmask(chunk)
-        return np.asarray(chunk.data), None if mask is np.ma.nomask else np.asarray(mask)
+        return parted(chunk)
     return np.asarray(chunk), None
