@@ -14,6 +14,7 @@ import numpy as np
 
 from parsum import CompileError, parallel_sum
 from parsum.bench import contestants as bench
+from parsum.bench.peers import PEERS as MAKERS
 
 Call = Callable[[], Any]
 Contestant = Callable[..., Call]
@@ -73,7 +74,7 @@ def readers() -> tuple[dict[str, Contestant], dict[str, str]]:
 
 def peer(name: str) -> dict[str, Contestant]:
     found: dict[str, Contestant] = {}
-    for one in bench.PEERS[name]("sum", THREADS):
+    for one in MAKERS[name]("sum", THREADS):
         if one.choose is not None:
             one.choose(THREADS)
         found[f"{one.name} {THREADS}"] = lambda a, one=one: one.prepare(a, THREADS)

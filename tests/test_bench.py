@@ -19,7 +19,8 @@ from children import environment, output
 
 import parsum
 from parsum.bench import command, contestants, machine, timing
-from parsum.bench.contestants import OPERATIONS, PEERS, Contestant
+from parsum.bench.contestants import OPERATIONS, Contestant
+from parsum.bench.peers import PEERS
 from parsum.cli import main
 
 QUICK = ("bench", "--seconds", "0", "--workers", "1,2")
@@ -123,7 +124,7 @@ def test_dtypes(capsys, dtype):
 
 
 def test_slices_joined_are_what_numpy_gives():
-    for operation, join in contestants._JOINS.items():
+    for operation, join in contestants.JOINS.items():
         a = contestants.data_for(operation, "float64", 8000)
         function = getattr(np, operation)
         for threads in (1, 2, 3, 7, 5000):
@@ -152,6 +153,11 @@ def fakes(monkeypatch, **modules) -> None:
         monkeypatch.setitem(sys.modules, name, modules.get(name))
 
 
+def others(*names: str) -> list[str]:
+    """The packages of all peers but these; math.fsum comes with Python."""
+    return [name for name in PEERS if name not in (*names, "fsum")]
+
+
 def test_peers_that_are_installed_are_told_their_threads(capsys, monkeypatch):
     told = []
 
@@ -165,7 +171,7 @@ def test_peers_that_are_installed_are_told_their_threads(capsys, monkeypatch):
         bottleneck=types.SimpleNamespace(nansum=np.nansum),
     )
     content = figures(capsys, "--sizes", "8e3")
-    assert content["not installed"] == ["numba", "torch", "polars", "pyarrow"]
+    assert content["not installed"] == others("numexpr", "bottleneck")
     entries = {(e["contestant"], e["workers"]): e for e in content["entries"]}
     assert {1, 2} == {n for name, n in entries if name == "numexpr"} == set(told)
     assert entries["numexpr", 2]["distinct results"] == 2
@@ -183,13 +189,87 @@ def test_peers_that_fail_or_give_something_else_are_left_out_by_name(capsys, mon
         torch=types.SimpleNamespace(max=fail, from_numpy=lambda a: a, set_num_threads=int),
     )
     out, _ = said(capsys, *QUICK, "--operation", "max", "--sizes", "8e3")
-    assert "not installed: numba, numexpr, polars, pyarrow\n" in out
+    assert f"not installed: {', '.join(others('bottleneck', 'torch'))}\n" in out
     assert "left out: torch: not on this machine\n" in out
     assert "left out: bottleneck nanmax: gives -" in out and "where np.max gives 3" in out
     assert "\ntorch" not in out and "\nbottleneck" not in out
     monkeypatch.setitem(sys.modules, "bottleneck", types.SimpleNamespace())
     out, _ = said(capsys, *QUICK, "--operation", "prod", "--sizes", "8e3")
     assert "left out: bottleneck: has no prod\n" in out
+
+
+def test_new_peers_as_their_libraries_want_to_be_called(monkeypatch):
+    a = np.random.default_rng(3).standard_normal(5000)
+    expected = math.fsum(a)
+    for name in ("numbagg", "duckdb", "numkong", "fsum", "xsum", "bitrep"):
+        try:
+            made = PEERS[name]("sum", 2)
+        except ImportError:
+            continue
+        assert made, name
+        for one in made:
+            for n in (1, 2) if one.choose else (1,):
+                if one.choose:
+                    one.choose(n)
+                for size in (1, 999, 1000, 5000):
+                    got = one.prepare(a[:size], n)()
+                    assert math.isclose(got, math.fsum(a[:size]), rel_tol=1e-9), one.name
+            if one.name in ("math.fsum", "xsum", "bitrep"):
+                assert one.prepare(a, 1)() == expected
+        for operation in OPERATIONS:
+            assert isinstance(PEERS[name](operation, 2), list)
+
+
+class Xsum:
+    """What the package has, for the tests that run where it is not installed."""
+
+    def __init__(self):
+        self.added = 0.0
+
+    def add(self, a):
+        self.added += math.fsum(a)
+
+    def round(self):
+        return self.added
+
+
+def test_exact_peers_are_called_right(capsys, monkeypatch):
+    def fast():
+        own = Xsum()
+        return types.SimpleNamespace(
+            extend=own.add, finish=lambda: types.SimpleNamespace(value=own.round)
+        )
+
+    fakes(
+        monkeypatch,
+        xsum=types.SimpleNamespace(xsum_small=Xsum, xsum_large=Xsum),
+        bitrep=types.SimpleNamespace(FastSumF64=fast),
+        numkong=types.SimpleNamespace(sum=np.sum),
+    )
+    content = figures(capsys, "--sizes", "80,8e4", "--dtype", "float32")
+    for name in ("math.fsum", "xsum", "bitrep"):
+        errors = [e["error in ulps"] for e in content["entries"] if e["contestant"] == name]
+        assert errors == [0, 0], name
+    assert {"numkong"} <= {e["contestant"] for e in content["entries"]}
+    assert content["left out"] == {} and content["too slow"] == []
+
+
+def test_peers_that_would_take_too_long_are_left_out_by_name(capsys, monkeypatch):
+    def slow(a):
+        time.sleep(1e-9 * a.nbytes)
+        return np.nansum(a)
+
+    fakes(monkeypatch, bottleneck=types.SimpleNamespace(nansum=slow))
+    monkeypatch.setattr(command, "_CALL_SECONDS", 0.01)
+    sizes = ("--sizes", "8e6,24e6")
+    content = figures(capsys, *sizes)
+    took = {(e["contestant"], e["bytes"]) for e in content["entries"]}
+    assert ("bottleneck nansum", 8e6) in took and ("bottleneck nansum", 24e6) not in took
+    assert ("np.sum", 24e6) in took
+    (late,) = [e for e in content["too slow"] if e["contestant"] == "bottleneck nansum"]
+    assert late["bytes"] == 24e6 and 0.02 < late["expected seconds"] < 0.2
+    out, _ = said(capsys, *QUICK, *sizes)
+    assert "left out of 24 MB: bottleneck nansum (0.0" in out and " s a call)" in out
 
 
 def test_without_a_compiler_there_is_no_read_limit(capsys, monkeypatch):
@@ -242,7 +322,7 @@ def test_the_picture_of_many_threads_and_one_size(tmp_path):
 
 @pytest.fixture
 def _no_time_is_spent(monkeypatch):
-    for name in ("field_for", "measure", "data_for"):
+    for name in ("field_for", "in_time", "measure", "data_for"):
         monkeypatch.setattr(command, name, lambda *_: pytest.fail("time was spent"))
 
 
@@ -260,7 +340,7 @@ def test_a_picture_that_cannot_be_is_an_error_before_any_time_is_spent(
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     _, err = said(capsys, "bench", "--plot", "bench.png", status=1)
-    assert err == "parsum: plot needs matplotlib: pip install parsum[bench]\n"
+    assert err == "parsum: plot needs matplotlib: pip install matplotlib\n"
 
 
 def test_a_picture_is_kept_while_it_is_checked(tmp_path):
@@ -332,7 +412,10 @@ def test_in_a_process_of_its_own_where_no_peer_can_be_imported():
         """
         import sys
         import parsum
-        PEERS = {"numba", "numexpr", "bottleneck", "torch", "polars", "pyarrow"}
+        PEERS = {
+            "numba", "numexpr", "bottleneck", "numbagg", "torch", "polars", "pyarrow", "duckdb",
+            "numkong", "xsum", "bitrep",
+        }
         assert not {"matplotlib", "parsum.bench", "parsum.cli", *PEERS} & {*sys.modules}
 
         class Blocker:
@@ -345,7 +428,7 @@ def test_in_a_process_of_its_own_where_no_peer_can_be_imported():
         sys.exit(main(["bench", "--sizes", "1e4", "--seconds", "0"]))
         """
     )
-    assert "not installed: numba, numexpr, bottleneck, torch, polars, pyarrow\n" in printed
+    assert f"not installed: {', '.join(others())}\n" in printed and "\nmath.fsum " in printed
     assert "\nparsum exact " in printed and "\n10 kB " in printed
 
 

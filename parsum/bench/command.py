@@ -13,29 +13,30 @@ from typing import Any
 import numpy as np
 
 import parsum
-from parsum.bench.contestants import (
-    OPERATIONS,
-    PEERS,
-    READ,
-    THREADS,
-    Array,
-    Contestant,
+from parsum.bench.contestants import OPERATIONS, READ, Array, Contestant, data_for, read_repeats
+from parsum.bench.entries import Entry, disturbance, ulps
+from parsum.bench.field import (
     Field,
-    data_for,
+    Pair,
+    TooSlow,
     field_for,
+    in_time,
+    left_out_line,
+    pairs_of,
+    thread_numbers,
 )
-from parsum.bench.entries import Entry, disturbance
 from parsum.bench.machine import free_memory, machine, size_text
+from parsum.bench.peers import PEERS
 from parsum.bench.timing import Effort, Timing, measure, warm_up
 from parsum.engine import available_cpus, check_workers
 
 #: Bytes; as many of them as fit a quarter of the free memory.
 _SIZES = (*(k * unit for unit in (10**3, 10**6) for k in (1, 4, 16, 64, 256)), 10**9)
 #: What all measurements may take by default, and one at most, in seconds.
-_ALL_SECONDS, _MOST_SECONDS = 25.0, 0.1
+_ALL_SECONDS, _MOST_SECONDS = 15.0, 0.1
+#: A peer whose call takes longer than this, and than twice what a measurement may, is left out.
+_CALL_SECONDS = 0.2
 _ROUNDS = 5
-#: What the read limit reads in a call: a smaller array many times, but not more often than that.
-_READ_BYTES, _READ_REPEATS = 100_000_000, 1_000_000
 #: Elements of the sum that is checked against math.fsum.
 _CHECKED = 10_000
 
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         about = machine(("numpy", *PEERS))
         if not options.json:
             print("\n".join(_introduction(about, field, options.operation, dtype, workers)))
-        entries = _measured(field, options, dtype, sizes, workers)
+        entries, slow = _measured(field, options, dtype, sizes, workers)
     if options.json:
         content = {
             "machine": about,
@@ -70,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
             "dtype": str(dtype),
             "not installed": field.not_installed,
             "left out": field.left_out,
+            "too slow": [one.as_json() for one in slow],
             "entries": [entry.as_json() for entry in entries],
         }
         print(json.dumps(content))
@@ -134,39 +136,31 @@ def _measured(
     dtype: np.dtype[Any],
     sizes: tuple[int, ...],
     workers: tuple[int, ...],
-) -> list[Entry]:
+) -> tuple[list[Entry], list[TooSlow]]:
     """Measure size by size, and print each as a part of the table unless JSON is asked for."""
-    pairs = [
-        (one, n)
-        for one in field.contestants
-        for n in _threads(one, workers)
-        if n > 1 or not one.name.startswith(THREADS)
-    ]
+    pairs = pairs_of(field, workers)
     seconds = options.seconds
     if seconds is None:
         seconds = min(_MOST_SECONDS, _ALL_SECONDS / (len(sizes) * len(pairs)))
     whole = data_for(options.operation, dtype.str, sizes[-1])
-    entries = []
+    entries, slow = [], []
     for size in sizes:
         a = whole[: size // dtype.itemsize]
-        timings, others = _timings(a, pairs, Effort(seconds * len(pairs), _ROUNDS))
+        kept, late = in_time(pairs, a, max(_CALL_SECONDS, 2 * seconds))
+        timings, others = _timings(a, kept, Effort(seconds * len(kept), _ROUNDS))
         part = _entries(a, timings, options.operation, workers, others)
         if not options.json:
             print("\n".join(_table(part)), flush=True)
+            if late:
+                print(left_out_line(late), flush=True)
         entries += part
-    return entries
-
-
-def _threads(contestant: Contestant, workers: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the numbers of threads that a contestant is timed with."""
-    if contestant.threads is None:
-        return workers
-    return tuple(n for n in workers if n in contestant.threads) or contestant.threads[:1]
+        slow += late
+    return entries, slow
 
 
 def _timings(
-    a: Array, pairs: list[tuple[Contestant, int]], effort: Effort
-) -> tuple[dict[tuple[Contestant, int], Timing], float | None]:
+    a: Array, pairs: list[Pair], effort: Effort
+) -> tuple[dict[Pair, Timing], float | None]:
     calls = {(one, n): one.prepare(a, n) for one, n in pairs}
     before = {(one, n): partial(one.choose, n) for one, n in pairs if one.choose is not None}
     settle = {(one, n): one.settle for one, n in pairs if one.settle and n > 1}
@@ -174,20 +168,17 @@ def _timings(
     repeats = dict.fromkeys(pairs, 1)
     for one, n in pairs:
         if one.repeats:
-            repeats[one, n] = min(max(1, _READ_BYTES // a.nbytes), _READ_REPEATS)
+            repeats[one, n] = read_repeats(a.nbytes)
             calls[one, n] = one.prepare(a, n, repeats[one, n])
             loops[one, n] = 1
     timings, others = measure(calls, loops, effort, settle, before)
-    return {
-        pair: Timing(timing.least / repeats[pair], timing.median / repeats[pair], timing.rounds)
-        for pair, timing in timings.items()
-    }, others
+    return {pair: timing.shared(repeats[pair]) for pair, timing in timings.items()}, others
 
 
 def _answers(a: Array, contestant: Contestant, workers: tuple[int, ...]) -> dict[int, Array]:
     """Return what a contestant makes of the array with 1 and with each number of threads."""
     answers = {}
-    for n in {*_threads(contestant, (1,)), *_threads(contestant, workers)}:
+    for n in {*thread_numbers(contestant, (1,)), *thread_numbers(contestant, workers)}:
         if contestant.choose is not None:
             contestant.choose(n)
         answers[n] = np.asarray(contestant.prepare(a, n)())
@@ -196,7 +187,7 @@ def _answers(a: Array, contestant: Contestant, workers: tuple[int, ...]) -> dict
 
 def _entries(
     a: Array,
-    timings: dict[tuple[Contestant, int], Timing],
+    timings: dict[Pair, Timing],
     operation: str,
     workers: tuple[int, ...],
     others: float | None,
@@ -219,16 +210,12 @@ def _entries(
                 rate=a.nbytes / timing.least / 1e9,
                 of_numpy=numpy / timing.least,
                 of_read=None if read is None else read / timing.least,
-                ulps=_ulps(given[n], exact) if given and exact is not None else None,
+                ulps=ulps(given[n], exact) if given and exact is not None else None,
                 results=len({answer.tobytes() for answer in given.values()}) if several else None,
                 others=others,
             )
         )
     return entries
-
-
-def _ulps(answer: Array, exact: Any) -> float:
-    return float(abs(answer.astype(np.float64) - np.float64(exact)) / np.spacing(abs(exact)))
 
 
 # ---- what a person reads ----

@@ -1,4 +1,4 @@
-"""What is timed: data, the read limit, NumPy's function, other libraries' and parsum's.
+"""What is timed: data, the read limit, NumPy's function and parsum's; peers have their own module.
 
 All are given the same flat array, and a number of threads if they have a choice.
 """
@@ -6,12 +6,10 @@ All are given the same flat array, and a number of threads if they have a choice
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -27,13 +25,15 @@ Call = Callable[[], Any]
 OPERATIONS = tuple(name for name in FUNCTIONS if hasattr(np, name))
 
 READ, EXACT, FAST = "read limit", "parsum exact", "parsum fast"
+#: What the read limit reads in a call: a smaller array many times, but not more often than that.
+_READ_BYTES, _READ_REPEATS = 100_000_000, 1_000_000
 #: How the names of those begin that are nothing else with one thread.
 THREADS = "threads, "
 
 #: Those whose results are rounded otherwise by the method "fast".
-_ROUNDED = {"sum", "mean", "var", "std", "nansum", "nanmean", "nanvar", "nanstd"}
+ROUNDED = {"sum", "mean", "var", "std", "nansum", "nanmean", "nanvar", "nanstd"}
 #: How the results of slices make that of all, in Python.
-_JOINS: dict[str, Callable[[Iterable[Any]], Any]] = {
+JOINS: dict[str, Callable[[Iterable[Any]], Any]] = {
     "all": all,
     "any": any,
     "count_nonzero": sum,
@@ -67,6 +67,8 @@ class Contestant:
         one would have to share.
     repeats : bool
         Whether ``prepare`` takes a third argument, how often the call is to do its work.
+    library : str
+        The peer that it is of; nothing for NumPy, parsum and the read limit.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Contestant:
     choose: Callable[[int], object] | None = None
     settle: float = 0.0
     repeats: bool = False
+    library: str = ""
 
 
 # ---- data ----
@@ -213,16 +216,23 @@ def read_limit() -> Callable[..., Call]:
     return prepare
 
 
+def read_repeats(nbytes: int) -> int:
+    """Return how often the read limit is to read an array of so many bytes in a call."""
+    return min(max(1, _READ_BYTES // max(nbytes, 1)), _READ_REPEATS)
+
+
 # ---- parsum and NumPy ----
 
 
-def _numpy(operation: str) -> Contestant:
+def numpys(operation: str) -> Contestant:
+    """NumPy's own function."""
     function = getattr(np, operation)
     return Contestant(f"np.{operation}", lambda a, _: partial(function, a), (1,))
 
 
-def _threads_over_numpy(operation: str) -> Contestant:
-    function, join = getattr(np, operation), _JOINS[operation]
+def threads_over_numpy(operation: str) -> Contestant:
+    """NumPy's function on a slice for each thread, joined: what one writes first."""
+    function, join = getattr(np, operation), JOINS[operation]
 
     def prepare(a: Array, threads: int) -> Call:
         parts = slices(a, threads)
@@ -231,183 +241,7 @@ def _threads_over_numpy(operation: str) -> Contestant:
     return Contestant(f"{THREADS}np.{operation}", prepare)
 
 
-def _parsum(operation: str, name: str, method: str) -> Contestant:
+def parsums(operation: str, name: str, method: str) -> Contestant:
+    """Ours, by a method."""
     function = FUNCTIONS[operation]
     return Contestant(name, lambda a, n: partial(function, a, workers=n, method=method))
-
-
-# ---- other libraries, each told to use as many threads ----
-
-
-def _numba(operation: str, most: int) -> list[Contestant]:
-    bodies = {
-        "sum": ("x.dtype.type(0)", "total += x[i]", "total"),
-        "mean": ("x.dtype.type(0)", "total += x[i]", "total / x.size"),
-        "prod": ("x.dtype.type(1)", "total *= x[i]", "total"),
-        "max": ("x[0]", "total = max(total, x[i])", "total"),
-        "min": ("x[0]", "total = min(total, x[i])", "total"),
-    }
-    if operation not in bodies:
-        return []
-    # Its pool is as large as the CPUs unless it is told so before it is imported.
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(most, os.cpu_count() or 1)))
-    numba = import_module("numba")
-    start, step, result = bodies[operation]
-    text = (
-        "def reduce(x):\n"
-        f"    total = {start}\n"
-        "    for i in numba.prange(x.size):\n"
-        f"        {step}\n"
-        f"    return {result}\n"
-    )
-    room: dict[str, Any] = {"numba": numba}
-    exec(text, room)
-    # Only fastmath lets LLVM use vectors for a floating sum.
-    function = numba.njit(parallel=True, fastmath=True)(room["reduce"])
-    threads = tuple(range(1, numba.config.NUMBA_NUM_THREADS + 1))
-    return [
-        Contestant("numba", lambda a, _: partial(function, a), threads, numba.set_num_threads, 0.02)
-    ]
-
-
-def _numexpr(operation: str, most: int) -> list[Contestant]:
-    if operation not in ("sum", "prod", "max", "min"):
-        return []
-    os.environ.setdefault("NUMEXPR_MAX_THREADS", str(max(most, os.cpu_count() or 1)))
-    numexpr = import_module("numexpr")
-
-    def prepare(a: Array, threads: int) -> Call:
-        return partial(numexpr.evaluate, f"{operation}(a)", {"a": a})
-
-    return [Contestant("numexpr", prepare, choose=numexpr.set_num_threads)]
-
-
-def _bottleneck(operation: str, _: int) -> list[Contestant]:
-    # It leaves NaN out, of which there is none here; it has no functions that do not.
-    name = operation if operation.startswith("nan") else f"nan{operation}"
-    bottleneck = import_module("bottleneck")
-    function = getattr(bottleneck, name, None)
-    if function is None:
-        return []
-    return [Contestant(f"bottleneck {name}", lambda a, _: partial(function, a), (1,))]
-
-
-def _torch(operation: str, _: int) -> list[Contestant]:
-    torch = import_module("torch")
-    function = getattr(torch, operation, None)
-    if function is None:
-        return []
-    keywords = {"correction": 0} if operation in ("var", "std") else {}
-
-    def prepare(a: Array, threads: int) -> Call:
-        return partial(function, torch.from_numpy(a), **keywords)
-
-    return [Contestant("torch", prepare, choose=torch.set_num_threads, settle=0.02)]
-
-
-def _polars(operation: str, most: int) -> list[Contestant]:
-    names = {"prod": "product", "argmax": "arg_max", "argmin": "arg_min"}
-    keywords = {"ddof": 0} if operation in ("var", "std") else {}
-    # Said once for the process, before it is imported.
-    os.environ.setdefault("POLARS_MAX_THREADS", str(most))
-    polars = import_module("polars")
-    method = getattr(polars.Expr, names.get(operation, operation), None)
-    if method is None:
-        return []
-
-    def prepare(a: Array, threads: int) -> Call:
-        frame = polars.Series("a", a).to_frame()
-        return lambda: frame.select(method(polars.col("a"), **keywords)).item()
-
-    return [Contestant("polars", prepare, (most,), settle=0.01)]
-
-
-def _pyarrow(operation: str, _: int) -> list[Contestant]:
-    names = {"prod": "product", "var": "variance", "std": "stddev"}
-    if operation not in ("sum", "mean", "max", "min", "any", "all", *names):
-        return []
-    pyarrow = import_module("pyarrow")
-    function = getattr(import_module("pyarrow.compute"), names.get(operation, operation))
-
-    def prepare(a: Array, threads: int) -> Call:
-        column = pyarrow.array(a)
-        return lambda: function(column).as_py()
-
-    return [Contestant("pyarrow", prepare, choose=pyarrow.set_cpu_count)]
-
-
-PEERS: dict[str, Callable[[str, int], list[Contestant]]] = {
-    "numba": _numba,
-    "numexpr": _numexpr,
-    "bottleneck": _bottleneck,
-    "torch": _torch,
-    "polars": _polars,
-    "pyarrow": _pyarrow,
-}
-
-
-# ---- all of them ----
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Who takes part, which libraries are not installed, and why others are left out, by name."""
-
-    contestants: list[Contestant]
-    not_installed: list[str]
-    left_out: Mapping[str, str]
-
-
-def field_for(operation: str, dtype: np.dtype[Any], most: int, peers: bool) -> Field:
-    """Return those who can reduce elements of the dtype to what NumPy makes of them."""
-    ours = [_numpy(operation)]
-    if operation in _JOINS:
-        ours.append(_threads_over_numpy(operation))
-    ours.append(_parsum(operation, EXACT, "exact"))
-    if operation in _ROUNDED and dtype.kind in "fc":
-        ours.append(_parsum(operation, FAST, "fast"))
-    left_out: dict[str, str] = {}
-    try:
-        ours.insert(0, Contestant(READ, read_limit(), repeats=True))
-    except compiler.CompileError as error:
-        left_out[READ] = _first_line(error)
-    not_installed, others = [], []
-    for name, make in PEERS.items() if peers else ():
-        try:
-            made = make(operation, most)
-        except ImportError:
-            not_installed.append(name)
-            continue
-        except Exception as error:  # whatever an installation that is broken may raise
-            left_out[name] = _first_line(error)
-            continue
-        if not made:
-            left_out[name] = f"has no {operation}"
-        others += [one for one in made if _takes_part(one, operation, dtype, most, left_out)]
-    return Field(ours + others, not_installed, left_out)
-
-
-def _takes_part(
-    contestant: Contestant, operation: str, dtype: np.dtype[Any], most: int, why: dict[str, str]
-) -> bool:
-    """Tell whether a contestant gives what NumPy gives, but for rounding; if not, note why."""
-    a = data_for(operation, dtype.str, 1000 * dtype.itemsize)
-    expected = getattr(np, operation)(a)
-    eps = float(np.finfo(dtype).eps) if dtype.kind in "fc" else 0.0
-    room = eps * float(np.abs(a).sum(dtype=np.float64)) if eps else 0.0
-    try:
-        for threads in {min(contestant.threads or (1,)), max(contestant.threads or (most,))}:
-            if contestant.choose is not None:
-                contestant.choose(threads)
-            result = np.asarray(contestant.prepare(a, threads)()).item()
-            if not np.isclose(result, expected, rtol=eps**0.5, atol=room):
-                why[contestant.name] = f"gives {result} where np.{operation} gives {expected}"
-                return False
-    except Exception as error:  # of a dtype that it does not have, in its own words
-        why[contestant.name] = _first_line(error)
-        return False
-    return True
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

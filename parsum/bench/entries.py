@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from parsum.bench.timing import DISTURBED, Timing
 
 
@@ -68,3 +70,23 @@ def disturbance(entries: Sequence[Entry]) -> str:
     """Say how many CPUs other processes took at most; nothing if that was next to none."""
     most = max((entry.others or 0.0 for entry in entries), default=0.0)
     return f"other processes took {most:.1f} CPUs meanwhile" if most > DISTURBED else ""
+
+
+def ulps(answer: Any, exact: Any) -> float:
+    """Return how far a sum is from the exact one, rounded, in units in that one's last place.
+
+    A sum of more digits than the exact one has is rounded first: it is not to lose by them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from parsum.bench.entries import ulps
+    >>> ulps(1 - 2.0**-52, np.float64(1)), ulps(1.00001, np.float16(1)), ulps(np.inf, np.float32(1))
+    (1.0, 0.0, inf)
+    """
+    given = np.asarray(answer).astype(exact.dtype)[()]
+    if given == exact or (np.isnan(given) and np.isnan(exact)):
+        return 0.0
+    if not (np.isfinite(given) and np.isfinite(exact)):
+        return float("inf")
+    return float(abs(np.float64(given) - np.float64(exact)) / np.spacing(abs(exact)))

@@ -55,7 +55,7 @@ def _figure() -> Any:
         figure = import_module("matplotlib.figure")
         backend = import_module("matplotlib.backends.backend_agg")
     except ImportError:
-        raise ImportError("plot needs matplotlib: pip install parsum[bench]") from None
+        raise ImportError("plot needs matplotlib: pip install matplotlib") from None
     made = figure.Figure(figsize=_INCHES, dpi=_DPI, facecolor="white")
     backend.FigureCanvasAgg(made)
     return made
