@@ -18,14 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import SETTLE
-from harness import HEADER, Row, Verdict, judge, lines, measure_in_peace
+from contestants import SETTLE, Call, Contestant
+from harness import (
+    Row,
+    Verdict,
+    Way,
+    figures,
+    header,
+    judge,
+    lines,
+    measure_in_peace,
+    threads_of,
+)
 
+from parsum.bench.field import expected_seconds
 from parsum.bench.machine import machine
 from parsum.bench.timing import DISTURBED, Effort, warm_up
 
 BIG = 2**28
 QUICK_BIG = 2**24
+#: A call of a peer that would take more seconds is left out.
+LIMIT, QUICK_LIMIT = 1.0, 0.1
 
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
@@ -53,6 +66,17 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
     return parser
+
+
+def _way(who: str, contestant: Contestant | Way) -> Way:
+    if isinstance(contestant, Way):
+        return contestant
+    return Way(contestant, settle=SETTLE.get(who, 0.0), threads=threads_of(who), name=who)
+
+
+def _after(before: Callable[[], object] | None, call: Call) -> Call:
+    """Return the call with what is to be done before it."""
+    return call if before is None else lambda: (before(), call())[1]
 
 
 class Run:
@@ -103,7 +127,7 @@ class Run:
         for row in rows:
             if row.group != group:
                 group = row.group
-                print(f"\n{titles[group]}\n{HEADER}")
+                print(f"\n{titles[group]}\n{header(row)}")
             # What NumPy says of overflow and of slices that are all NaN would cost it time.
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
@@ -112,25 +136,41 @@ class Run:
     def _time(self, row: Row) -> None:
         a = row.data()
         name = f"{row.group}/{row.name}"
-        calls: dict[str, Callable[[], Any]] = {}
+        entrants = row.entrants()
+        left_out = dict(entrants.left_out)
+        calls: dict[str, Call] = {}
         loops: dict[str, int] = {}
-        for who, contestant in row.contestants.items():
-            call = contestant(a, **row.options)
+        ways = {who: _way(who, contestant) for who, contestant in entrants.ways.items()}
+        for who, way in ways.items():
+            if reason := self._too_slow(way, a, row):
+                left_out[who] = reason
+                continue
             try:
-                loops[who] = warm_up(call)
+                call = way.prepare(a, **row.options)
+                loops[who] = warm_up(call, way.before)
             except Exception as error:
-                failure = f"{name}: {who}: {type(error).__name__}: {error}"
-                print(f"failed: {failure}", flush=True)
-                self._failures.append(failure)
+                self.fail(f"{name}: {who}: {type(error).__name__}: {error}")
             else:
                 calls[who] = call
+        ways = {who: ways[who] for who in calls}
         began = time.perf_counter()
         timings, others = measure_in_peace(
-            calls, loops, self._effort * row.effort, SETTLE, began + self._patience
+            calls,
+            loops,
+            self._effort * row.effort,
+            {who: way.settle for who, way in ways.items() if way.settle},
+            began + self._patience,
+            {who: way.before for who, way in ways.items() if way.before},
         )
         self._patience -= time.perf_counter() - began
+        timings = {who: t.shared(ways[who].times(a.nbytes)) for who, t in timings.items()}
+        told = figures(timings, {who: way.threads for who, way in ways.items()}, a.nbytes)
+        for title, column in row.columns.items():
+            ready = {who: _after(ways[who].before, call) for who, call in calls.items()}
+            for who, figure in column(a, ready).items():
+                told[who][title] = figure
         verdicts = [v for bound in row.bounds if (v := judge(bound, timings, a.nbytes))]
-        print("\n".join(lines(row, timings, verdicts, a.nbytes, others)), flush=True)
+        print("\n".join(lines(row, timings, told, verdicts, left_out, others)), flush=True)
         disturbed = others is not None and others > DISTURBED
         self._judged += [(name, verdict, disturbed) for verdict in verdicts]
         self._report.append(
@@ -140,6 +180,12 @@ class Run:
                 "bytes": a.nbytes,
                 "cpus taken by others": others,
                 "seconds": {name: asdict(timing) for name, timing in timings.items()},
+                "figures": told,
+                "contestants": {
+                    who: {"name": way.name, "threads": way.threads, "library": way.library}
+                    for who, way in ways.items()
+                },
+                "left out": left_out,
                 "bounds": [
                     {
                         "subject": v.bound.subject,
@@ -152,6 +198,26 @@ class Run:
                 ],
             }
         )
+
+    def _too_slow(self, way: Way, a: np.ndarray, row: Row) -> str:
+        """Say how long a call of a peer would take, if that is too long."""
+        if not way.library or a.ndim != 1:
+            return ""
+        try:
+            seconds = expected_seconds(a, lambda p: way.prepare(p, **row.options), way.before)
+        except Exception:  # it fails on the whole array too, where that is told
+            return ""
+        limit = QUICK_LIMIT if self.arguments.quick else LIMIT
+        return f"a call would take {seconds:.2g} s" if seconds > limit else ""
+
+    def fail(self, failure: str) -> None:
+        """Tell of a call that has raised."""
+        print(f"failed: {failure}", flush=True)
+        self._failures.append(failure)
+
+    def tell(self, group: str, name: str, **content: Any) -> None:
+        """Put what was not timed with the figures that are written."""
+        self._report.append({"group": group, "row": name, "seconds": {}, "bounds": [], **content})
 
     def conclude(self, **more: Any) -> None:
         """Print the summary, write the JSON file; end with status 1 if a call has raised."""

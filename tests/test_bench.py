@@ -256,20 +256,20 @@ def test_exact_peers_are_called_right(capsys, monkeypatch):
 
 def test_peers_that_would_take_too_long_are_left_out_by_name(capsys, monkeypatch):
     def slow(a):
-        time.sleep(1e-9 * a.nbytes)
+        time.sleep(1e-8 * a.nbytes)
         return np.nansum(a)
 
     fakes(monkeypatch, bottleneck=types.SimpleNamespace(nansum=slow))
-    monkeypatch.setattr(command, "_CALL_SECONDS", 0.01)
+    monkeypatch.setattr(command, "_CALL_SECONDS", 0.15)
     sizes = ("--sizes", "8e6,24e6")
     content = figures(capsys, *sizes)
     took = {(e["contestant"], e["bytes"]) for e in content["entries"]}
     assert ("bottleneck nansum", 8e6) in took and ("bottleneck nansum", 24e6) not in took
     assert ("np.sum", 24e6) in took
     (late,) = [e for e in content["too slow"] if e["contestant"] == "bottleneck nansum"]
-    assert late["bytes"] == 24e6 and 0.02 < late["expected seconds"] < 0.2
+    assert late["bytes"] == 24e6 and 0.2 < late["expected seconds"] < 0.6
     out, _ = said(capsys, *QUICK, *sizes)
-    assert "left out of 24 MB: bottleneck nansum (0.0" in out and " s a call)" in out
+    assert "left out of 24 MB: bottleneck nansum (0." in out and " s a call)" in out
 
 
 def test_without_a_compiler_there_is_no_read_limit(capsys, monkeypatch):

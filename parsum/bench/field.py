@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import timeit
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from parsum.bench.contestants import (
     ROUNDED,
     THREADS,
     Array,
+    Call,
     Contestant,
     data_for,
     numpys,
@@ -162,15 +164,26 @@ def in_time(pairs: Iterable[Pair], a: Array, limit: float) -> tuple[list[Pair], 
 
 
 def _expected(contestant: Contestant, threads: int, a: Array) -> float:
-    """Return about how many seconds a call takes; 0 for arrays too small to matter."""
+    choose = contestant.choose
+    return expected_seconds(
+        a,
+        lambda part: contestant.prepare(part, threads),
+        None if choose is None else partial(choose, threads),
+    )
+
+
+def expected_seconds(
+    a: Array, prepare: Callable[[Array], Call], before: Callable[[], object] | None
+) -> float:
+    """Return about how long a call on a flat array takes; 0 for arrays too small to matter."""
     few, many = _PROBES
     if a.nbytes <= many:
         return 0.0
-    if contestant.choose is not None:
-        contestant.choose(threads)
+    if before is not None:
+        before()
     times = []
     for nbytes in _PROBES:
-        timer = timeit.Timer(contestant.prepare(a[: nbytes // a.itemsize], threads))
+        timer = timeit.Timer(prepare(a[: nbytes // a.itemsize]))
         timer.timeit(1)
         times.append(min(timer.repeat(3, 1)))
     # What a call costs whatever the size must not be taken for a cost of its bytes.

@@ -46,15 +46,32 @@ class Effort:
 
 
 def busy_seconds() -> float | None:
-    """CPU seconds that other processes have taken since the machine started; None if not known."""
+    """CPU seconds that others have taken since the machine started; None if not known.
+
+    Others are all processes but this one and its children.
+    """
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
     except OSError:
         return None
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
-    ticks = user + nice + system + irq + softirq + steal
+    ticks = user + nice + system + irq + softirq + steal - _ticks_of_children()
     own = os.times()
-    return ticks / os.sysconf("SC_CLK_TCK") - own.user - own.system
+    return ticks / os.sysconf("SC_CLK_TCK") - sum(own[:4])
+
+
+def _ticks_of_children() -> int:
+    """Return the clock ticks of children that run; os.times() has those that have ended."""
+    ticks = 0
+    for file in Path("/proc/self/task").glob("*/children"):
+        try:
+            for child in file.read_text(encoding="ascii").split():
+                stat = Path(f"/proc/{child}/stat").read_text(encoding="utf-8")
+                # The name, in parentheses, may have spaces in it.
+                ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+        except OSError:  # it has ended meanwhile
+            continue
+    return ticks
 
 
 def _timer(call: Callable[[], Any], before: Callable[[], Any] | None) -> timeit.Timer:
