@@ -22,7 +22,7 @@ from data import normal
 from parsum.bench.contestants import Contestant, numpys, parsums, threads_over_numpy
 
 #: Seconds after which a hog that is told to go, or to wait, does.
-_PAUSE = 0.02
+_PAUSE = 0.01
 
 #: What can be run in both processes, by name; the names of those that have threads, bare.
 PLAIN: dict[str, Callable[[], Contestant]] = {

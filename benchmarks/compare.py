@@ -449,8 +449,9 @@ COUNTED_ARRAYS = {
 }
 
 
-def count_results(run: Run, nbytes: int) -> None:
+def count_results(run: Run, quick: bool) -> None:
     """Print how many different results each gives, and by how much they are off."""
+    nbytes = COUNTED // 8 if quick else COUNTED
     for name, (dtype, text) in COUNTED_ARRAYS.items():
         if not run.wants(f"distinct/{name}"):
             continue
@@ -461,7 +462,9 @@ def count_results(run: Run, nbytes: int) -> None:
         everyone = [one for one in field("sum", dtype).contestants if one.name != READ]
         by_threads = {}
         if any(one.name == "polars" for one in everyone):
-            by_threads["polars"] = distinct.polars_by_threads(text.format(nbytes))
+            by_threads["polars"] = distinct.polars_by_threads(
+                text.format(nbytes), distinct.THREADS[:2] if quick else distinct.THREADS
+            )
         figures: dict[str, dict[str, float]] = {}
         pieces: dict[str, str] = {}
         for one in everyone:
@@ -502,29 +505,32 @@ def main() -> None:
     os.environ.setdefault("NUMBA_NUM_THREADS", most)
     os.environ.setdefault("NUMEXPR_MAX_THREADS", most)
     run = Run(command_line(__doc__))
+    quick = run.arguments.quick
+    # There are so many contestants that other programs' arrays would not be quick.
+    big = run.big // 16 if quick else run.big
     free = free_memory() or math.inf
     # Some contestants copy it, and the next array is made before this one goes.
-    largest = run.big if run.arguments.quick or free < 4 * SIZES[-1] else SIZES[-1]
+    largest = big if quick or free < 4 * SIZES[-1] else SIZES[-1]
     small = {size for size in SIZES if size <= largest}
     with ExitStack() as stack:
         hogs = Hogs()
-        twin = cache(lambda: stack.enter_context(Twin(run.big)))
+        twin = cache(lambda: stack.enter_context(Twin(big)))
         rows = [
             *size_rows(sorted(small)),
-            *dtype_rows(run.big),
-            *operation_rows(run.big),
-            *axis_rows(run.big),
-            *worker_rows(run.big),
-            *hard_rows(run.big),
+            *dtype_rows(big),
+            *operation_rows(big),
+            *axis_rows(big),
+            *worker_rows(big),
+            *hard_rows(big),
             *hog_rows(largest, hogs),
-            *process_rows(run.big, twin),
+            *process_rows(big, twin),
         ]
         counted = tuple(f"distinct/{name}" for name in COUNTED_ARRAYS)
         chosen = run.choose(rows, *counted)
         absent = dict.fromkeys(field("sum", "float64").not_installed, "not installed")
         absent |= field("sum", "float64").left_out
         absent |= {
-            f"sizes/{size_text(size)}": "quick" if run.arguments.quick else "memory is short"
+            f"sizes/{size_text(size)}": "quick" if quick else "memory is short"
             for size in SIZES
             if size not in small
         }
@@ -533,7 +539,7 @@ def main() -> None:
             stack.enter_context(hogs)
         with np.errstate(all="ignore"):
             run.time(chosen, GROUPS)
-            count_results(run, min(COUNTED, run.big))
+            count_results(run, quick)
     run.conclude(absent=absent)
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -83,12 +84,17 @@ def _polars(pieces: Pieces) -> Any:
     return column.to_frame().select(polars.col("a").sum()).item()
 
 
+@cache
+def _connection() -> Any:
+    connection = import_module("duckdb").connect()
+    connection.execute("SET threads=1")
+    return connection
+
+
 def _duckdb(expression: str) -> Callable[[Pieces], Any]:
     def call(pieces: Pieces) -> Any:
-        with import_module("duckdb").connect() as connection:
-            connection.execute("SET threads=1")
-            table = import_module("pyarrow").table({"a": _arrow(pieces)})
-            return duckdb_call(connection, table, expression)()
+        table = import_module("pyarrow").table({"a": _arrow(pieces)})
+        return duckdb_call(_connection(), table, expression)()
 
     return call
 

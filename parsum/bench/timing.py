@@ -48,7 +48,7 @@ class Effort:
 def busy_seconds() -> float | None:
     """CPU seconds that others have taken since the machine started; None if not known.
 
-    Others are all processes but this one and its children.
+    Others are all processes but this one and those that it started.
     """
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
@@ -61,16 +61,20 @@ def busy_seconds() -> float | None:
 
 
 def _ticks_of_children() -> int:
-    """Return the clock ticks of children that run; os.times() has those that have ended."""
+    """Return the clock ticks of children of the main thread; os.times() has those that ended."""
     ticks = 0
-    for file in Path("/proc/self/task").glob("*/children"):
+    own = os.getpid()
+    try:  # of all threads it would take long
+        children = Path(f"/proc/{own}/task/{own}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return 0
+    for child in children:
         try:
-            for child in file.read_text(encoding="ascii").split():
-                stat = Path(f"/proc/{child}/stat").read_text(encoding="utf-8")
-                # The name, in parentheses, may have spaces in it.
-                ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+            stat = Path(f"/proc/{child}/stat").read_text(encoding="utf-8")
         except OSError:  # it has ended meanwhile
             continue
+        # The name, in parentheses, may have spaces in it.
+        ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
     return ticks
 
 
