@@ -207,6 +207,42 @@ def test_calls_that_raise_are_named_and_end_in_failure(monkeypatch, capsys):
     assert "0 met, 0 close (less than 3% short), 0 missed" in output
 
 
+def test_contestants_are_told_before_each_sample_and_share_what_they_repeat(monkeypatch, capsys):
+    state = []
+
+    def prepare(a):
+        def call():
+            assert state[-1] == "told"
+            state.append("called")
+            time.sleep(0.02)
+            return a.sum()
+
+        return call
+
+    monkeypatch.setattr(sys, "argv", ["program", "--quick", "--seconds", "0"])
+    run = program.Run(program.command_line(None))
+    ways = {
+        "np.sum": lambda a: a.sum,
+        "four 2": harness.Way(prepare, lambda: state.append("told"), times=lambda _: 4, threads=2),
+        "read 1": lambda a: lambda: time.sleep(0.02),
+        "read 2": lambda a: lambda: time.sleep(0.01),
+    }
+    row = harness.Row(
+        "group", "row", lambda: np.ones(4), lambda: harness.Entrants(ways, {"x": "why"}),
+        columns={"sums": lambda a, calls: {"four 2": calls["four 2"]()}},
+    )  # fmt: skip
+    run.time([row], {"group": "title"})
+    (told,) = run._report
+    assert 0.004 < told["seconds"]["four 2"]["least"] < 0.02
+    assert told["figures"]["four 2"]["sums"] == 4
+    # The limit of as many threads as it has.
+    reads = told["seconds"]["read 2"]["least"]
+    least = told["seconds"]["four 2"]["least"]
+    assert told["figures"]["four 2"]["x read"] == pytest.approx(reads / least)
+    output = capsys.readouterr().out
+    assert "    left out: x: why\n" in output and "sums" in output
+
+
 # ---- sources.py ----
 
 
