@@ -456,18 +456,43 @@ def hog_ticks(pid):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells of children")
-def test_time_of_children_is_not_that_of_others():
+def test_time_of_children_is_not_that_of_others(monkeypatch):
     with beside.Hogs() as hogs:
-        before, ticks = timing.busy_seconds(), hog_ticks(hogs._process.pid)
+        ticks = hog_ticks(hogs._process.pid)
         hogs.be(hogs.PROCESS)
         while hog_ticks(hogs._process.pid) < ticks + 40:
             time.sleep(0.01)
         hogs.be(hogs.ALONE)
-        assert timing._ticks_of_children() >= 40
+        seen = timing.busy_seconds()
+        with monkeypatch.context() as patched:
+            patched.setattr(timing, "_ticks_of_children", lambda: 0)
+            all_others = timing.busy_seconds()
+        assert all_others - seen > 0.3
         seen = timing.busy_seconds()
     # When it has ended it is still not another's.
     assert timing.busy_seconds() - seen < 0.3
-    assert before is not None
+
+
+def test_a_contestant_is_told_its_threads_wherever_it_takes_part():
+    told = []
+
+    def prepare(a, n, *repeats):
+        return lambda: (a.size, n, *repeats)
+
+    several = Contestant("some nansum", prepare, None, told.append, 0.5, library="some")
+    label, way = compare.way((several, 3))
+    way.before()
+    assert (label, told) == ("some nansum 3", [3])
+    assert (way.threads, way.library, way.settle) == (3, "some", 0.5)
+    assert way.prepare(np.ones(4))() == (4, 3)
+    assert compare.way((several, 1))[1].settle == 0
+    label, way = compare.way((Contestant(EXACT, prepare), 2))
+    assert (label, way.name, way.before) == ("parsum 2", "parsum", None)
+    assert compare.way((Contestant("bottleneck nansum", prepare, (1,)), 1))[0] == "bottleneck"
+    assert compare.way((Contestant("threads, np.sum", prepare), 4))[0] == "threads 4"
+    label, way = compare.way((Contestant(compare.READ, prepare, repeats=True), 1))
+    times = way.times(10**6)
+    assert (label, times) == ("read 1", 100) and way.prepare(np.ones(125_000))()[2] == times
 
 
 # ---- report.py ----
