@@ -143,7 +143,7 @@ def error_text(ulps: float | None) -> str:
         return "inf"
     if ulps < 1000:
         return f"{ulps:.2g}" if ulps < 10 else f"{ulps:.0f}"
-    return f"1e{math.log10(ulps):.0f}"
+    return f"{ulps:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
 # ---- pictures ----
@@ -200,11 +200,6 @@ def key(axes: Any, ends: dict[str, float], styles: Styles, low: float, high: flo
         room_above = high - (len(order) - 1 - rank) * gap
         place = min(max(ends[name], room_below), room_above)
         places.append(max(place, places[-1] + gap) if places else place)
-    if places and (over := places[-1] - high) > 0:  # what does not fit above moves all down
-        for k in range(len(places) - 1, -1, -1):
-            limit = high - (len(places) - 1 - k) * gap
-            places[k] = min(places[k], limit)
-        assert over > 0
     for name, place in zip(order, places, strict=True):
         line = drawn(name, styles)
         axes.plot([1.015, 1.04, 1.065], [place] * 3, transform=axes.transAxes, clip_on=False,
@@ -379,7 +374,7 @@ def draw_workers(content: Content) -> Any:
     if numbers[0] < cpus < numbers[-1]:
         axes.axvline(cpus, color=FAINT, linewidth=1, alpha=0.5)
         axes.text(
-            cpus, 0.99, f" {cpus} CPUs, more threads share them", va="top", size=9, color=FAINT,
+            cpus, 1.01, f"{cpus} CPUs, which more threads share", ha="center", size=9, color=FAINT,
             transform=axes.get_xaxis_transform(),
         )  # fmt: skip
     key(axes, line_ends(axes, lines), styles, 0.0, 0.99)

@@ -254,6 +254,20 @@ def test_exact_peers_are_called_right(capsys, monkeypatch):
     assert content["left out"] == {} and content["too slow"] == []
 
 
+def test_who_makes_bits_of_bool_is_left_out(capsys, monkeypatch):
+    def made(*_):
+        pytest.fail("converted")
+
+    series = types.SimpleNamespace(Series=made, Expr=types.SimpleNamespace(sum=len))
+    arrow = types.SimpleNamespace(array=made, set_cpu_count=int)
+    fakes(monkeypatch, polars=series, pyarrow=arrow)
+    compute = types.SimpleNamespace(sum=len)
+    monkeypatch.setitem(sys.modules, "pyarrow.compute", compute)
+    content = figures(capsys, "--sizes", "8e3", "--dtype", "bool")
+    assert set(content["left out"]) == {"polars", "pyarrow"}
+    assert all("keeps bits" in why for why in content["left out"].values())
+
+
 def test_peers_that_would_take_too_long_are_left_out_by_name(capsys, monkeypatch):
     def slow(a):
         time.sleep(1e-8 * a.nbytes)

@@ -18,6 +18,12 @@ from parsum.bench.contestants import Array, Call, Contestant
 _FEW = 1000
 
 
+def _refuse_bits(a: Array) -> None:
+    """Refuse an array that would be made bits of, an eighth of the bytes, before any is timed."""
+    if a.dtype.kind == "b":
+        raise TypeError("keeps bits, not NumPy's bytes, which would be converted first")
+
+
 def _import_numba(most: int) -> Any:
     # Its pool is as large as the CPUs unless it is told so before it is imported.
     os.environ.setdefault("NUMBA_NUM_THREADS", str(max(most, os.cpu_count() or 1)))
@@ -118,6 +124,7 @@ def _polars(operation: str, most: int) -> list[Contestant]:
         return []
 
     def prepare(a: Array, threads: int) -> Call:
+        _refuse_bits(a)
         frame = polars.Series("a", a).to_frame()
         return lambda: frame.select(method(polars.col("a"), **keywords)).item()
 
@@ -132,6 +139,7 @@ def _pyarrow(operation: str, _: int) -> list[Contestant]:
     function = getattr(import_module("pyarrow.compute"), names.get(operation, operation))
 
     def prepare(a: Array, threads: int) -> Call:
+        _refuse_bits(a)
         column = pyarrow.array(a)
         return lambda: function(column).as_py()
 
@@ -166,7 +174,8 @@ def _duckdb(operation: str, _: int) -> list[Contestant]:
 
     def table(a: Array) -> Any:
         try:
-            if a.dtype.char != "e":  # of which it reads NumPy's alone
+            # Half precision it reads as NumPy's alone, and Arrow's bool are bits.
+            if a.dtype.char not in "e?":
                 return import_module("pyarrow").table({"a": a})
         except ImportError:
             pass
