@@ -111,48 +111,113 @@ void parsum_exact_add_elements(exact_state *state, const double *data, size_t n,
 void parsum_bins_clear(exact_bins *bins)
 {
     memset(bins, 0, sizeof *bins);
-    bins->least = 0x7ff;
 }
 
-/* Passes the bins above the limit on, of one sign. */
-static void flush_bins_above(exact_state *state, exact_bins *bins, int64_t sign, uint64_t limit)
+/* Passes on the bins of more elements than that. */
+static void flush_bins(exact_state *state, exact_bins *bins, unsigned most)
 {
-    uint64_t *bin = bins->bin + (sign ? 0x800 : 0);
-    /* At most 2^11 additions below 2^32 to a limb: together less than one of 2^53. */
+    /* To a limb, at most ten numbers below 2^32 from each sign: five of each group that reaches it,
+     * by two. */
     reserve_limbs(state, 1);
-    for (unsigned exponent = bins->least; exponent <= bins->largest; exponent++) {
-        const uint64_t sum = bin[exponent];
-        if (sum <= limit)
+    for (unsigned first = 0; first < EXACT_BINS; first += 32) {
+        unsigned any = 0;
+        for (unsigned k = first; k < first + 32; k++)
+            any |= bins->count[k] > most;
+        if (!any)
             continue;
-        const unsigned position = exponent - (exponent != 0), shift = position & 31;
-        int64_t *limb = state->limb + (position >> 5);
-        limb[0] += ((int64_t)((sum << shift) & 0xffffffff) ^ sign) - sign;
-        limb[1] += ((int64_t)((sum >> (32 - shift)) & 0xffffffff) ^ sign) - sign;
-        limb[2] += ((int64_t)(sum >> 32 >> (32 - shift)) ^ sign) - sign;
-        bin[exponent] = 0;
+        /* A last bit is worth 2^(field - 1) units of the limbs, that of subnormals as of field 1.
+         * Doubled, 32 neighbours stay below 2^97. */
+        const unsigned field = first & 0x7ff;
+        uint128 total = 0;
+        for (unsigned k = first; k < first + 32; k++) {
+            const uint64_t count = bins->count[k], normal = (k & 0x7ff) != 0;
+            if (count <= most)
+                continue;
+            const uint64_t sum = bins->sum[k] - count * ((k - normal) << 52);
+            total += (uint128)sum << (normal ? k & 31 : 1);
+            bins->sum[k] = 0;
+            bins->count[k] = 0;
+        }
+        const int128 value = (int128)(field ? total : total >> 1);
+        parsum_limbs_add(state->limb, EXACT_LIMBS, first < 0x800 ? value : -value,
+                         field ? field - 1 : 0);
     }
 }
 
-void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, size_t n,
-                     unsigned least, unsigned largest)
+/* Infinities and NaN, which were taken for numbers of the exponent field 0x7ff. */
+static void take_special(exact_state *state, exact_bins *bins, const double *data, size_t n)
 {
-    uint64_t *bin = bins->bin;
-    bins->least = least < bins->least ? least : bins->least;
-    bins->largest = largest > bins->largest ? largest : bins->largest;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(data[i]))
+            parsum_exact_add_special(state, data[i]);
+    for (unsigned k = 0x7ff; k < EXACT_BINS; k += 0x800) {
+        bins->sum[k] = 0;
+        bins->count[k] = 0;
+    }
+}
+
+void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, size_t n)
+{
     while (n) {
         const size_t count = n < EXACT_BIN_ADDS ? n : EXACT_BIN_ADDS;
-        uint64_t any = 0;
-        for (unsigned k = bins->least; k <= bins->largest; k++)
-            any |= bin[k] | bin[k + 0x800];
-        if (any & SIGN_BIT) {
-            flush_bins_above(state, bins, 0, ~SIGN_BIT);
-            flush_bins_above(state, bins, -1, ~SIGN_BIT);
-        }
         for (size_t i = 0; i < count; i++) {
-            const uint64_t bits = bits_of(data[i]);
-            const uint64_t k = bits >> 52, normal = (k & 0x7ff) != 0;
-            bin[k] += (bits & UINT64_C(0xfffffffffffff)) | normal << 52;
+            const uint64_t bits = bits_of(data[i]), k = bits >> 52;
+            bins->sum[k] += bits;
+            bins->count[k]++;
         }
+        if (bins->count[0x7ff] | bins->count[0xfff])
+            take_special(state, bins, data, count);
+        uint16_t any = 0;
+        for (unsigned k = 0; k < EXACT_BINS; k++)
+            any |= bins->count[k];
+        if (any > EXACT_BIN_ADDS)
+            flush_bins(state, bins, EXACT_BIN_ADDS);
+        data += count;
+        n -= count;
+    }
+}
+
+#define NARROW_COUNT 40 /* the bit where the count begins */
+
+static void flush_narrow(exact_state *state, exact_bins *bins)
+{
+    /* To a limb, less than 2^9 numbers below 2^32. */
+    reserve_limbs(state, 1);
+    for (unsigned k = 0; k < EXACT_NARROW_BINS; k++) {
+        const uint64_t count = bins->narrow[k] >> NARROW_COUNT;
+        if (!count)
+            continue;
+        const unsigned field = k & 0xff;
+        uint64_t sum = bins->narrow[k] & ((UINT64_C(1) << NARROW_COUNT) - 1);
+        sum += field ? count << 23 : 0;
+        /* The last bit is worth 2^(field - 150), that of subnormals as of field 1. */
+        const unsigned position = (field ? field : 1) - 150 - EXACT_EXPONENT;
+        parsum_limbs_add(state->limb, EXACT_LIMBS, k < 0x100 ? (int128)sum : -(int128)sum,
+                         position);
+        bins->narrow[k] = 0;
+    }
+    bins->narrow_adds = 0;
+}
+
+void parsum_narrow_bins_add(exact_state *state, exact_bins *bins, const float *data, size_t n)
+{
+    while (n) {
+        if (bins->narrow_adds == EXACT_NARROW_ADDS)
+            flush_narrow(state, bins);
+        const size_t room = (size_t)(EXACT_NARROW_ADDS - bins->narrow_adds);
+        const size_t count = n < room ? n : room;
+        for (size_t i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, &data[i], sizeof bits);
+            bins->narrow[bits >> 23] += (bits & 0x7fffff) | UINT64_C(1) << NARROW_COUNT;
+        }
+        if (bins->narrow[0xff] | bins->narrow[0x1ff]) {
+            for (size_t i = 0; i < count; i++)
+                if (!isfinite(data[i]))
+                    parsum_exact_add_special(state, (double)data[i]);
+            bins->narrow[0xff] = bins->narrow[0x1ff] = 0;
+        }
+        bins->narrow_adds += (int)count;
         data += count;
         n -= count;
     }
@@ -160,8 +225,9 @@ void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, s
 
 void parsum_bins_flush(exact_state *state, exact_bins *bins)
 {
-    flush_bins_above(state, bins, 0, 0);
-    flush_bins_above(state, bins, -1, 0);
+    flush_bins(state, bins, 0);
+    if (bins->narrow_adds)
+        flush_narrow(state, bins);
 }
 
 void parsum_exact_restart(exact_state *state)

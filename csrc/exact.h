@@ -70,20 +70,29 @@ int parsum_exact_valid(const exact_state *state);
 void parsum_exact_flush(exact_state *state);
 /* Adds n finite elements, data[0], data[step], ... */
 void parsum_exact_add_elements(exact_state *state, const double *data, size_t n, size_t step);
-/* A bin for each sign and exponent of a double, which sums significands as they are: one addition
- * to an element where the limbs take two and a shift. Too large for a state; it serves one call.
- * Before 1024 more elements, each below 2^53, every bin must be below 2^63. */
+/* A bin for each sign and exponent of a double, which sums the bits as they are, modulo 2^64, and
+ * counts the elements: one addition to an element where the limbs take two and a shift. (It is the
+ * large superaccumulator of Neal, "Fast exact summation using small and large superaccumulators",
+ * 2015.) What sign and exponent have added is known from the count; what is left, significands
+ * below 2^53, is below 2^64 for up to 2^11 elements. So before 2^10 more, no bin has more than
+ * 2^10. Those of floats have both in one number: the count from bit 40 on, below it sums of up to
+ * 2^17 fractions below 2^23. Too large for a state; it serves one call. */
 #define EXACT_BINS 4096
 #define EXACT_BIN_ADDS 1024
+#define EXACT_NARROW_BINS 512
+#define EXACT_NARROW_ADDS (1 << 17)
 typedef struct {
-    unsigned least, largest; /* exponent fields of all that was added */
-    uint64_t bin[EXACT_BINS];
+    uint64_t sum[EXACT_BINS];
+    uint16_t count[EXACT_BINS];
+    uint64_t narrow[EXACT_NARROW_BINS];
+    int narrow_adds;
 } exact_bins;
 
 void parsum_bins_clear(exact_bins *bins);
-/* Adds n finite elements, whose exponent fields are from `least` to `largest`. */
-void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, size_t n,
-                     unsigned least, unsigned largest);
+/* Adds n elements; special ones go to the state. */
+void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, size_t n);
+/* The same of floats. */
+void parsum_narrow_bins_add(exact_state *state, exact_bins *bins, const float *data, size_t n);
 /* Passes all bins on to the limbs. */
 void parsum_bins_flush(exact_state *state, exact_bins *bins);
 void parsum_exact_add_special(exact_state *state, double value);

@@ -149,15 +149,10 @@ static void add_in_windows(exact_state *states, unsigned columns, const double *
     }
 }
 
-/* A block that is not in the window at hand: finds the window from the block itself (and returns
- * 0), or takes more than one, or adds its elements one by one. `bins` is NULL or of one column. */
-static int add_unruly_block(exact_state *states, unsigned columns, const float_type *type,
-                            const void *data, size_t n, exact_bins *bins)
+/* The elements of a block as doubles: where they are, or in the copy, which has room for them. */
+static const double *as_doubles(const float_type *type, const void *data, size_t n, double *copy)
 {
-    double copy[BLOCK];
     const double *values = data;
-    int64_t largest, least;
-    uint64_t groups;
     if (type->size < sizeof(double)) {
         type->kernels->widen(data, n, copy);
         values = copy;
@@ -169,6 +164,27 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
                                                     : values[i];
         values = copy;
     }
+    return values;
+}
+
+/* Bins of floats take less time than two windows. */
+static int has_narrow_bins(const float_type *type)
+{
+    return type->size == sizeof(float) && type->taken == TAKEN_AS_IS;
+}
+
+/* What a block turned out to be: in a window of its own, in more than one, or in none. */
+enum { RULY, UNRULY, BINNED };
+
+/* A block that is not in the window at hand: finds the window from the block itself, or takes more
+ * than one, or adds its elements one by one. `bins` is NULL or of one column. */
+static int add_unruly_block(exact_state *states, unsigned columns, const float_type *type,
+                            const void *data, size_t n, exact_bins *bins)
+{
+    double copy[BLOCK];
+    const double *values = as_doubles(type, data, n, copy);
+    int64_t largest, least;
+    uint64_t groups;
     parsum_kernels()->bounds(values, n, &largest, &least, &groups);
     if (largest >= (int64_t)INFINITY_BITS) {
         for (size_t i = 0; i < n; i++)
@@ -182,28 +198,44 @@ static int add_unruly_block(exact_state *states, unsigned columns, const float_t
         int window =
             type->first_window ? clamp_window(exponent_of(largest) + type->first_window) : -14;
         if (try_window(states, columns, type->kernels, type->taken, data, n, window))
-            return 0;
+            return RULY;
     }
     if (!largest)
-        return 0;
+        return RULY;
     for (int headroom = HEADROOM; headroom >= 0; headroom -= HEADROOM) {
         int window = clamp_window(exponent_of(largest) + headroom - WINDOW_SPAN + 1);
         if (exponent_of(least) >= window &&
             try_window(states, columns, &parsum_kernels()->f64, 0, values, n, window))
-            return 0;
+            return RULY;
     }
-    if (exponent_of(largest) - WINDOW_SPAN + 1 <= WINDOW_MAX &&
-        __builtin_popcountll(groups) <= PEELS)
+    const int few = exponent_of(largest) - WINDOW_SPAN + 1 <= WINDOW_MAX &&
+                    __builtin_popcountll(groups) <= PEELS;
+    if (bins && (!few || has_narrow_bins(type))) {
+        parsum_bins_add(states, bins, values, n);
+        return BINNED;
+    }
+    if (few) {
         add_in_windows(states, columns, values, n, largest);
-    else if (bins)
-        parsum_bins_add(states, bins, values, n, (unsigned)(least >> 52),
-                        (unsigned)(largest >> 52));
-    else
-        for (unsigned j = 0; j < columns && j < n; j++)
-            parsum_exact_add_elements(&states[j], values + j, (n - j + columns - 1) / columns,
-                                      columns);
-    return 1;
+        return UNRULY;
+    }
+    for (unsigned j = 0; j < columns && j < n; j++)
+        parsum_exact_add_elements(&states[j], values + j, (n - j + columns - 1) / columns, columns);
+    return UNRULY;
 }
+
+static void bin_block(exact_state *state, const float_type *type, const void *data, size_t n,
+                      exact_bins *bins)
+{
+    if (has_narrow_bins(type)) {
+        parsum_narrow_bins_add(state, bins, data, n);
+        return;
+    }
+    double copy[BLOCK];
+    parsum_bins_add(state, bins, as_doubles(type, data, n, copy), n);
+}
+
+/* To look at a block takes half as long as to bin it. */
+#define UNSEEN 15
 
 /* Element i goes to states[i % columns]; columns is 1, 2, 4 or 8. */
 static void accumulate_interleaved(exact_state *states, unsigned columns, const float_type *type,
@@ -211,20 +243,26 @@ static void accumulate_interleaved(exact_state *states, unsigned columns, const 
 {
     exact_bins bins;
     int binned = 0;
-    int unruly = 0; /* after such a block, the next is likely one too */
+    int unruly = RULY; /* after another block, the next is likely such a one too */
+    int unseen = 0;    /* blocks that are binned like the one before, whatever they are */
     /* Clearing the bins and passing them on takes as long as adding some blocks without them. */
     const int worth = columns == 1 && n >= 4 * BLOCK;
     while (n) {
         size_t count = n < type->kernels->block ? n : type->kernels->block;
         if (columns == 1 && states->nan)
             break; /* the result is known */
-        if (unruly || states->window == WINDOW_NONE ||
-            !try_window(states, columns, type->kernels, type->taken, data, count, states->window)) {
+        if (unseen) {
+            bin_block(states, type, data, count, &bins);
+            unseen--;
+        } else if (unruly || states->window == WINDOW_NONE ||
+                   !try_window(states, columns, type->kernels, type->taken, data, count,
+                               states->window)) {
             if (worth && !binned) {
                 parsum_bins_clear(&bins);
                 binned = 1;
             }
             unruly = add_unruly_block(states, columns, type, data, count, binned ? &bins : NULL);
+            unseen = unruly == BINNED ? UNSEEN : 0;
         }
         data += count * type->size;
         n -= count;

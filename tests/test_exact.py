@@ -35,6 +35,7 @@ from strategies import (
     rounding_traps,
 )
 
+import parsum
 from parsum import Accumulator, parallel_sum
 
 
@@ -422,3 +423,62 @@ def test_window_sums_have_room_for_one_more_merge(level):
         for _ in range(5):
             whole = whole + whole
         assert whole.result() == 32 * math.fsum(scaled)
+
+
+# Blocks of 2048 elements: after two of all exponents come those that are binned unlooked-at.
+_BINNED = 4 * 2048
+
+
+def _what_bins_take(rng, dtype):
+    """By name, arrays whose elements are, each time, another trial for a bin."""
+    info, n = np.finfo(dtype), 140_000
+    tiny = info.smallest_subnormal
+    every = np.ldexp(rng.standard_normal(n).astype(dtype), rng.integers(info.minexp, 0, n))
+    one = np.full(n, -np.nextafter(dtype(2), dtype(0)))  # every bit of the fraction, in one bin
+    signs = np.where(rng.integers(0, 2, n), dtype(1), dtype(-1))
+    zeros = np.where(rng.random(n) < 0.7, dtype(0), every) * signs
+    subnormal = (rng.integers(-(2**20), 2**20, n) * tiny).astype(dtype)
+    return {
+        "all exponents": every,
+        "one exponent": one,
+        "zeros of both signs": zeros,
+        "subnormals": subnormal,
+        "the largest": np.full(n, info.max / (4 * n)) * signs,
+        "mixed": np.concatenate([every, one, subnormal])[rng.permutation(3 * n)],
+    }
+
+
+@pytest.mark.parametrize("name", ["all exponents", "one exponent", "zeros of both signs",
+                                  "subnormals", "the largest", "mixed"])  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bins(dtype, name):
+    rng = np.random.default_rng(7)
+    values = _what_bins_take(rng, dtype)
+    array = np.concatenate([values["all exponents"][:_BINNED], values[name]])
+    expected = expected_sum(array)
+    for part, whole in ((array, expected), (-array[::-1].copy(), -expected)):
+        for workers in (1, 2):
+            assert_same_bits(parallel_sum(part, workers=workers), whole)
+    # Where the large ones cancel, what is left shows whether the small ones were counted right.
+    left = np.concatenate([array, -array[:_BINNED]])
+    assert_same_bits(parallel_sum(left, workers=1), expected_sum(values[name]))
+    assert_same_bits(parsum.parallel_nansum(array, workers=1), expected)
+    magnitudes = parsum.parallel_norm(array, ord=1, workers=1)
+    assert_same_bits(magnitudes, expected_sum(np.abs(array)))
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bins_have_no_place_for_what_is_no_number(dtype, special):
+    rng = np.random.default_rng(8)
+    array = _what_bins_take(rng, dtype)["all exponents"]
+    for place in (0, 2047, 2048, 3 * 2048 + 1, 17 * 2048 - 1, 17 * 2048, len(array) - 1):
+        values = array.copy()
+        values[place] = special
+        assert_same_bits(parallel_sum(values, workers=1), dtype(special))
+        both = values.copy()
+        both[place - 1] = -special
+        assert_same_bits(parallel_sum(both, workers=1), dtype(np.nan))
+        left = values.copy()
+        left[place] = 0 if np.isnan(special) else special
+        assert_same_bits(parsum.parallel_nansum(values, workers=1), expected_sum(left))

@@ -131,8 +131,22 @@ MUTATIONS = [
     Mutation(
         "exact.c",
         "full bins are not emptied in time",
-        "if (any & SIGN_BIT) {",
-        "if (0) {",
+        "if (any > EXACT_BIN_ADDS)",
+        "if (0)",
+        EXACT,
+    ),
+    Mutation(
+        "exact.c",
+        "subnormal floats in bins count as normal ones",
+        "sum += field ? count << 23 : 0;",
+        "sum += count << 23;",
+        EXACT,
+    ),
+    Mutation(
+        "exact.c",
+        "bins know no -inf",
+        "if (bins->count[0x7ff] | bins->count[0xfff])",
+        "if (bins->count[0x7ff])",
         EXACT,
     ),
     Mutation(
