@@ -502,10 +502,12 @@ class LeanRow:
 
     __slots__ = (
         "any_order",
+        "by_elements",
         "call",
         "dtype",
         "parameter",
         "real_double",
+        "reduction",
         "row",
         "spare",
         "type",
@@ -522,6 +524,7 @@ class LeanRow:
     ) -> None:
         #: The C function, of (row, parameter, data, n, type, result).
         self.call = call
+        self.reduction = reduction
         self.row: Any = reduction.pointer
         self.parameter = parameter
         self.type = type_
@@ -531,10 +534,12 @@ class LeanRow:
         self.values = reduction.values
         #: Whether the elements' order in memory does not show in the result.
         self.any_order = not reduction.ordered
+        #: Whether each element is one of the row's, not two.
+        self.by_elements = call is not _reduce_pairs
         #: Whether reduce_float64 gives the result.
         self.real_double = (
             type_ == lib.PARSUM_FLOAT64
-            and call is not _reduce_pairs
+            and self.by_elements
             and not parameter
             and reduction.values == 1
         )

@@ -18,13 +18,20 @@ from parsum.reduction import DONE, Job, Row, View
 
 
 @contextmanager
-def general() -> Iterator[None]:
-    """Within, no array is small: none goes a short way, all are planned and run as jobs."""
+def large() -> Iterator[None]:
+    """Within, no array is small: all are run as jobs, whole ones without a plan."""
     with (
         mock.patch.object(lean, "SMALL_BYTES", -1),
         mock.patch.object(lean, "NUMPY_BYTES", -1),
         mock.patch.object(call, "SMALL_BYTES", -1),
     ):
+        yield
+
+
+@contextmanager
+def general() -> Iterator[None]:
+    """Within, no array goes a short way: all are planned and run as jobs."""
+    with large(), mock.patch.object(lean, "_large", return_value=None):
         yield
 
 

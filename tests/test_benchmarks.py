@@ -522,12 +522,17 @@ def test_the_report_draws_all_pictures_with_the_names_of_contestants(compared, t
 def test_the_report_prints_tables(compared):
     done = script("benchmarks/report.py", compared[0], "--table")
     tables = done.stdout.split("\n\n")
-    assert len(tables) == 4
+    assert len(tables) == 5
     for text in tables:
         assert len({line.count("|") for line in text.splitlines()}) == 1
-    assert "| parsum |" in tables[0] and "| int8 |" in tables[1]
-    assert "(0)" in next(line for line in tables[2].splitlines() if line.startswith("| parsum"))
-    assert "| parsum | 1 | 1 | 0 | Accumulator.update |" in tables[3]
+    assert "| parsum | 0 | 1 | 1 | " in tables[0]
+    assert "| parsum |" in tables[1] and "| int8 |" in tables[2]
+    assert "(0)" in next(line for line in tables[3].splitlines() if line.startswith("| parsum"))
+    assert "| parsum | 1 | 1 | 0 | Accumulator.update |" in tables[4]
+    threads = next(line for line in tables[0].splitlines() if line.startswith("| threads "))
+    figures = compared[1]["rows"][-1]["figures"]["threads"]
+    assert threads.split(" | ")[2:4] == [f"{figures[k]:g}" for k in ("threads", "chunkings")]
+    assert "| np.sum |" in tables[0] and "| one thread |" in tables[0]
 
 
 def test_the_report_draws_what_there_is(compared, tmp_path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import numpy as np
 import pytest
 from oracle import bits
 from reference import outcome
-from schedules import general
+from schedules import general, large
 
 import parsum
 from parsum import engine
@@ -136,6 +137,9 @@ def check(function_, args, kwargs, note):
         reported = reporting(function_, *args, **kwargs)
     assert_same(outcome(function_, *args, **kwargs), expected, note)
     assert reporting(function_, *args, **kwargs) == reported, note
+    with large():
+        assert_same(outcome(function_, *args, **kwargs), expected, f"{note}, as a large array")
+        assert reporting(function_, *args, **kwargs) == reported, note
 
 
 @pytest.mark.parametrize(
@@ -262,15 +266,36 @@ def test_taken(name, char):
 
 
 def test_not_taken():
-    """Large arrays, and what wants more workers or reports, go the general way."""
+    """Large arrays are jobs; what wants an executor or reports goes the general way."""
     array = np.ones(call.SMALL_BYTES // 8 + 1)
-    for name in ("sum", "argmin", "cumsum"):
+    for name in ("sum", "argmin", "cumsum", "dot"):
+        args = (array, array) if name in TWO else (array,)
         with (
-            mock.patch.object(engine, "run", refuse),
             mock.patch.object(engine, "run_job", refuse),
+            mock.patch.object(lean, "run_job", refuse),
             pytest.raises(AssertionError, match="general way"),
         ):
-            function(name)(array)
+            function(name)(*args)
+    with mock.patch.object(lean, "_large", refuse), ThreadPoolExecutor(1) as pool:
+        for kwargs in ({"executor": pool}, {"progress": print}, {"where": array > 0}):
+            assert parsum.parallel_sum(array, **kwargs) == array.size
+
+
+#: Those that have to leave something out, or a result for each element, have plans.
+PLANNED = [name for name in ONE if name.startswith(("nan", "cum"))]
+
+
+@pytest.mark.parametrize("name", [name for name in [*ONE, *TWO] if name not in PLANNED])
+def test_large_arrays_are_not_planned(name):
+    array = np.random.default_rng(3).standard_normal(call.SMALL_BYTES // 8 + 1)
+    args = (array, array[::-1].copy()) if name in TWO else (array,)
+    with general():
+        expected = outcome(function(name), *args)
+    with mock.patch.object(engine, "run", refuse):
+        assert_same(outcome(function(name), *args), expected, name)
+
+
+def test_progress_is_told_of_small_arrays():
     seen = []
     parsum.parallel_cumsum(np.ones(5), progress=lambda done, total: seen.append(total))
     parsum.parallel_sum(np.ones((5, 2)), axis=0, progress=lambda done, total: seen.append(total))

@@ -1,4 +1,4 @@
-"""The lean path: small arrays by one C call, without plan or job.
+"""The lean path: small arrays by one C call, without plan or job; large ones by a job without plan.
 
 Its work is a few hundred nanoseconds, so that each attribute that is looked up counts: what does
 not depend on the elements is found once for each dtype and kept.
@@ -15,12 +15,16 @@ import numpy as np
 from parsum.api.arguments import NO_VALUE, DType
 from parsum.api.call import Operation
 from parsum.api.views import SMALL_BYTES
+from parsum.engine import resolve_workers, run_job
+from parsum.plan import address
 from parsum.reduction import (
     COPY_BYTES,
     METHODS,
     NULL,
+    Job,
     LeanRow,
     Scan,
+    View,
     buffer_of,
     lean_row,
     pair_row,
@@ -92,8 +96,10 @@ class Lean:
         nbytes = a.nbytes
         if numpy is not None and 0 < nbytes <= NUMPY_BYTES:
             return numpy(a)
-        if row is None or nbytes > SMALL_BYTES or (needs_elements and nbytes == 0):
+        if row is None or (needs_elements and nbytes == 0):
             return None
+        if nbytes > SMALL_BYTES:
+            return None if check else _large(row, a, None, workers)
         data: Any
         if nbytes <= COPY_BYTES and (row.any_order or a.flags.c_contiguous):
             data = a.tobytes()
@@ -143,6 +149,31 @@ class Lean:
         return found
 
 
+def _large(row: LeanRow, a: Any, b: Any, workers: int | None) -> Any:
+    """Return the reduction of one array or two of one dtype, as a single run of elements, or None.
+
+    By the general path it takes 20 us more before C is called, 50 where the array has just driven
+    all else out of the cache: a fifth of the time of 4 MB.
+    """
+    for array in (a,) if b is None else (a, b):
+        flags = array.flags
+        if not (row.by_elements and flags.c_contiguous and flags.aligned):
+            return None
+    dtype = a.dtype
+    result: Any = _empty(row.values if row.values > 1 else (), row.dtype or dtype)
+    element, step = row.reduction.element, dtype.itemsize
+    other = 0 if b is None else address(b)
+    view = View(
+        [address(a), other, 0, 0, address(result)], 0, 0, 1,
+        [a.size, step, 0 if b is None else step, 0, 0, 0, 1], element, row.type,
+        other_element=element, parameter=row.parameter,
+    )  # fmt: skip
+    number = resolve_workers(workers, a.nbytes)
+    if run_job(Job(row.reduction, view, number, (a, b, result)), number, None, None):
+        return None  # something is to be reported
+    return result[()] if row.values == 1 else tuple(result)
+
+
 #: A row, whether it needs elements, whether its results are to be finite, and NumPy's function.
 _Found = tuple[LeanRow | None, bool, bool, Callable[[Any], Any] | None]
 _NOT_LEAN: _Found = (None, False, False, None)
@@ -183,8 +214,10 @@ class LeanPair:
                 return None
             row = self._rows[method][dtype] = pair_row(self._row, method, dtype, dtype)
         nbytes = a.nbytes
-        if row is None or nbytes > SMALL_BYTES:
+        if row is None:
             return None
+        if nbytes > SMALL_BYTES:
+            return _large(row, a, b, workers)
         first: Any
         second: Any
         if nbytes <= COPY_BYTES and (
