@@ -50,6 +50,7 @@ class Entry:
     threads: int
     library: str
     least: float
+    median: float
     figures: dict[str, float]
 
     @property
@@ -114,6 +115,7 @@ def entries(row: dict[str, Any]) -> list[Entry]:
             threads=row["contestants"][label]["threads"],
             library=row["contestants"][label]["library"],
             least=seconds["least"],
+            median=seconds["median"],
             figures=row["figures"][label],
         )
         for label, seconds in row["seconds"].items()
@@ -454,6 +456,39 @@ def rate_text(entry: Entry | None) -> str:
     return "" if entry is None else f"{entry.rate:.3g}"
 
 
+def summary_table(content: Content) -> Iterator[str]:
+    """What a person who has to choose looks at."""
+    hard, counted = content.group("hard"), content.group("distinct")
+    largest = max(content.group("sizes"), key=lambda row: row["bytes"])
+    wide = next((row for row in hard if row["row"].startswith("exponents")), None)
+    at_large, at_wide = most_threads(largest), most_threads(wide) if wide else {}
+
+    def cells(name: str) -> Iterator[str]:
+        errors = [worst_errors(row).get(name) for row in hard]
+        own = [row["figures"].get(name, {}) for row in counted]
+        errors += [figures.get("ulps") for figures in own]
+        yield error_text(max((error for error in errors if error is not None), default=None))
+        for title in ("threads", "chunkings"):
+            most = max((figures.get(title, 0) for figures in own), default=0)
+            yield f"{most:g}" if most else "one thread" if title == "threads" else ""
+        yield median_rate(at_large.get(name), largest)
+        yield median_rate(at_wide.get(name), wide)
+
+    summed = {name for row in (largest, *hard) for name in most_threads(row)}
+    names = [name for name in content.names() if name in summed]
+    yield from table(
+        ["sums of floats", "largest error, ulps", "results with 1 to 8 threads",
+         "results of 20 chunkings", f"GB/s, {size_text(largest['bytes'])}",
+         f"GB/s, {wide['row']}" if wide else ""],
+        ([name, *cells(name)] for name in names if name != "read"),
+    )  # fmt: skip
+
+
+def median_rate(entry: Entry | None, row: dict[str, Any] | None) -> str:
+    """Write GB/s by the median: a few luckier seconds of the memory are no reason to choose."""
+    return f"{row['bytes'] / entry.median / 1e9:.2g}" if entry and row else ""
+
+
 def size_table(content: Content) -> Iterator[str]:
     rows = sorted(content.group("sizes"), key=lambda row: row["bytes"])
     found = [most_threads(row) for row in rows]
@@ -514,12 +549,14 @@ def distinct_table(content: Content) -> Iterator[str]:
     )
 
 
-TABLES = {
-    "sizes": size_table,
-    "dtypes": dtype_table,
-    "hard": hard_table,
-    "distinct": distinct_table,
-}
+#: Each, and the groups that it cannot be without.
+TABLES: list[tuple[Callable[[Content], Iterator[str]], tuple[str, ...]]] = [
+    (summary_table, ("sizes", "hard", "distinct")),
+    (size_table, ("sizes",)),
+    (dtype_table, ("dtypes",)),
+    (hard_table, ("hard",)),
+    (distinct_table, ("distinct",)),
+]
 
 
 def main() -> None:
@@ -535,11 +572,11 @@ def main() -> None:
         content = Content(options.file)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    if not any(content.group(name) for name in (*TABLES, *PICTURES)):
+    if not any(content.group(name) for _, groups in PICTURES.values() for name in groups):
         parser.error(f"{options.file} must have rows of compare.py, got none")
     if options.table:
-        parts = ["\n".join(make(content)) for name, make in TABLES.items() if content.group(name)]
-        print("\n\n".join(parts))
+        made = [make for make, groups in TABLES if all(map(content.group, groups))]
+        print("\n\n".join("\n".join(make(content)) for make in made))
         return
     if not options.out.is_dir():
         parser.error(f"--out must be a directory, got {str(options.out)!r}")
