@@ -232,8 +232,9 @@ typedef struct {
 int parsum_job_create(const parsum_reduction *reduction, const parsum_view *view, int workers,
                       size_t block, parsum_job **job);
 /* Does work until none is left, the job is cancelled, or about `nanoseconds` have passed. Each
- * worker number is for one thread at a time. Worker 0 is told PARSUM_DONE when all are done: those
- * that come later have nothing to do, and what the view points at is not looked at any more. */
+ * worker number is for one thread at a time. Worker 0 is told PARSUM_DONE when all are done, and
+ * waits for those that have begun until then; those that come later have nothing to do, and what
+ * the view points at is not looked at any more. */
 int parsum_job_work(parsum_job *job, int worker, int64_t nanoseconds);
 void parsum_job_cancel(parsum_job *job);
 /* Combines what the workers left and writes the results. Call when worker 0 was told that all are

@@ -220,8 +220,8 @@ static void run_job(const parsum_reduction *row, const parsum_view *view, int *f
             if (parsum_job_work(job, worker, slice) == PARSUM_DONE)
                 break;
     }
-    /* What a worker has begun it alone can end. */
-    for (int worker = 0; worker < workers; worker++)
+    /* What a worker has begun it alone can end; worker 0 waits for all that have begun. */
+    for (int worker = workers; worker-- > 0;)
         while (parsum_job_work(job, worker, INT64_MAX) != PARSUM_DONE)
             ;
     *flags = parsum_job_finish(job);
