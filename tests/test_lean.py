@@ -295,6 +295,26 @@ def test_large_arrays_are_not_planned(name):
         assert_same(outcome(function(name), *args), expected, name)
 
 
+def test_large_arrays_are_reduced_once_if_there_is_something_to_report():
+    array = np.full(call.SMALL_BYTES // 8 + 1, 2**62)
+    halves = np.resize([np.inf, -np.inf], array.size)
+    for name, args, what in (
+        ("sum", (array,), "overflow"),
+        ("sum", (halves,), "invalid value"),
+        ("prod", (array,), "overflow"),
+        ("dot", (array, array), "overflow"),
+        ("vecdot", (halves, np.ones(array.size)), "invalid value"),
+    ):
+        with general(), np.errstate(all="ignore"):
+            expected = function(name)(*args)
+        with (
+            mock.patch.object(engine, "run", refuse),
+            pytest.warns(RuntimeWarning, match=f"{what} encountered in parallel_{name}"),
+        ):
+            given = function(name)(*args)
+        np.testing.assert_array_equal(given, expected, strict=True)
+
+
 def test_progress_is_told_of_small_arrays():
     seen = []
     parsum.parallel_cumsum(np.ones(5), progress=lambda done, total: seen.append(total))

@@ -169,9 +169,9 @@ def parallel_nanprod(
 # ---- inner products ----
 
 
-_lean_dot = LeanPair("dot", most=1)
-_lean_vdot = LeanPair("vdot")
-_lean_vecdot = LeanPair("vdot", least=1, most=1)
+_lean_dot = LeanPair("dot", most=1, name="parallel_dot")
+_lean_vdot = LeanPair("vdot", name="parallel_vdot")
+_lean_vecdot = LeanPair("vdot", least=1, most=1, name="parallel_vecdot")
 
 
 def operand(a: Any, name: str) -> tuple[Array, Array | None]:
