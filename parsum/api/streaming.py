@@ -529,15 +529,14 @@ class _Feed:
             return
         lasting = self._source.lasting or is_ours(pair)
         array, mask = self._checked(*pair)
-        width = array.size // max(1, len(array) * self._kind.outputs) if array.ndim else 1
+        width = array.size // max(1, len(array) * self._kind.outputs)
         shares = [slice(None)] if lasting or self._in_order else self._shares(array)
         with self._changed:
             for share in shares:
-                part = array[share] if array.ndim else array
-                own = mask if mask is None or not array.ndim else mask[share]
-                self._waiting.append((self._put, self._first, part, own))
+                part, left_out = array[share], None if mask is None else mask[share]
+                self._waiting.append((self._put, self._first, part, left_out))
                 self._put += 1
-                self._first += width * len(part) if array.ndim else 1
+                self._first += width * len(part)
             self._left += len(shares)
             self._lent = not lasting
             self.total += array.nbytes
@@ -546,7 +545,7 @@ class _Feed:
 
     def _shares(self, array: Array) -> list[slice]:
         """Return where a chunk is cut along its first axis for each worker to take in a part."""
-        length = len(array) if array.ndim else 1
+        length = len(array)
         count = max(1, min(self._workers, length, array.nbytes // SHARE_BYTES))
         return [slice(length * k // count, length * (k + 1) // count) for k in range(count)]
 
