@@ -116,8 +116,8 @@ void parsum_bins_clear(exact_bins *bins)
 /* Passes on the bins of more elements than that. */
 static void flush_bins(exact_state *state, exact_bins *bins, unsigned most)
 {
-    /* To a limb, at most ten numbers below 2^32 from each sign: five of each group that reaches it,
-     * by two. */
+    /* A group reaches five limbs, the next one those that are one further: to a limb, five numbers
+     * below 2^32 of each sign. */
     reserve_limbs(state, 1);
     for (unsigned first = 0; first < EXACT_BINS; first += 32) {
         unsigned any = 0;
@@ -181,7 +181,7 @@ void parsum_bins_add(exact_state *state, exact_bins *bins, const double *data, s
 
 static void flush_narrow(exact_state *state, exact_bins *bins)
 {
-    /* To a limb, less than 2^9 numbers below 2^32. */
+    /* To a limb, at most a number below 2^32 of each bin: together below 2^41. */
     reserve_limbs(state, 1);
     for (unsigned k = 0; k < EXACT_NARROW_BINS; k++) {
         const uint64_t count = bins->narrow[k] >> NARROW_COUNT;
