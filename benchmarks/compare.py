@@ -81,10 +81,10 @@ def way(pair: Pair) -> tuple[str, Way]:
     one, n = pair
     name = bare_name(one.name)
     alone = one.threads is not None and len(one.threads) == 1
-    if one.repeats:
-        prepare: Contestant = lambda a, **_: one.prepare(a, n, read_repeats(a.nbytes))  # noqa: E731
-    else:
-        prepare = lambda a, **_: one.prepare(a, n)  # noqa: E731
+
+    def prepare(a: np.ndarray, **_: Any) -> Call:
+        return one.prepare(a, n, *([read_repeats(a.nbytes)] if one.repeats else []))
+
     return name if alone and n == 1 else f"{name} {n}", Way(
         prepare,
         before=None if one.choose is None else partial(one.choose, n),
@@ -185,7 +185,7 @@ def dtype_rows(big: int) -> Iterator[Row]:
 
 def operation_rows(big: int) -> Iterator[Row]:
     for name in OPERATIONS:
-        who = partial(MORE[name]) if name in MORE else partial(entrants, name, "float64")
+        who = MORE.get(name) or partial(entrants, name, "float64")
         yield Row("operations", name, partial(for_operation, name, big), who, effort=0.7)
 
 
@@ -287,7 +287,9 @@ def norms() -> Entrants:
 
 def cumsums() -> Entrants:
     def torch(a: np.ndarray) -> Call:
-        return into_room_of_torch(a)
+        torch = import_module("torch")
+        room = into_room(np.cumsum)(a).keywords["out"]
+        return partial(torch.cumsum, torch.from_numpy(a), 0, out=torch.from_numpy(room))
 
     def polars(a: np.ndarray) -> Call:
         polars = import_module("polars")
@@ -304,12 +306,6 @@ def cumsums() -> Entrants:
         lambda: single("polars", polars),
         lambda: single("pyarrow", pyarrow),
     )
-
-
-def into_room_of_torch(a: np.ndarray) -> Call:
-    torch = import_module("torch")
-    room = into_room(np.cumsum)(a).keywords["out"]
-    return partial(torch.cumsum, torch.from_numpy(a), 0, out=torch.from_numpy(room))
 
 
 MORE: dict[str, Callable[[], Entrants]] = {"dot": dots, "norm 2": norms, "cumsum": cumsums}

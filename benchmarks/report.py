@@ -35,7 +35,6 @@ from parsum.bench.timing import DISTURBED
 WIDTH = 9.0
 #: The names that colours go by, where they are others here.
 KNOWN = {"parsum": EXACT, "fast": FAST, "read": READ}
-OURS = ("parsum", "fast")
 
 
 # ---- what is in the file ----
