@@ -59,15 +59,15 @@ BUILT_IN: dict[str, Callable[..., Any]] = {
 
 NUMPYS: dict[str, Callable[..., Any]] = {
     "sum": np.sum,
-    "sum of magnitudes": lambda a: np.sum(np.abs(a)),
+    "sum of magnitudes": lambda a, **axis: np.sum(np.abs(a), **axis),
     "max": np.max,
-    "count of positives": lambda a: np.count_nonzero(a > 0),
+    "count of positives": lambda a, **axis: np.count_nonzero(a > 0, **axis),
 }
 
 DTYPES = ("float64", "float32")
 
 
-def kernel(name: str) -> Reduction:
+def kernel(name: str, **options: Any) -> Reduction:
     field, identity, accumulate, combine = KERNELS[name]
     return Reduction.from_c(
         state={"value": field},
@@ -78,7 +78,30 @@ def kernel(name: str) -> Reduction:
         dtypes=DTYPES,
         result="float64",
         name=name,
+        **options,
     )
+
+
+#: Of tables whose columns or rows are reduced: the length of the other axis.
+ALONG = ((2, 0), (8, 0), (100, 0), (4096, 0), (2, 1), (8, 1), (100, 1), (4096, 1))
+
+
+def own_axis_rows(big: int) -> Iterator[Row]:
+    """Counts and extremes, in whatever order; sums, in the tree of a single run."""
+    for name in ("sum", "max", "count of positives"):
+        own = kernel(name, ordered=name == "sum")
+        for length, axis in ALONG:
+            yield Row(
+                "own along an axis",
+                f"{name} float64 (N, {length}) axis={axis}",
+                partial(table, (-1, length), big // 4),
+                {
+                    "np.": on_array(NUMPYS[name], axis=axis),
+                    "built-in": on_array(BUILT_IN[name], workers=1, axis=axis),
+                    "from_c": on_array(parallel_reduce, reduction=own, workers=1, axis=axis),
+                },
+                (Bound("from_c", 0.9, "built-in"),),
+            )
 
 
 def own_rows(big: int) -> Iterator[Row]:
@@ -235,11 +258,12 @@ def accumulator_rows(big: int) -> Iterator[Row]:
 
 GROUPS = {
     "own": "Kernels of C text, beside the built-in ones",
+    "own along an axis": "Kernels of C text along an axis, one worker, 64 MB",
     "expression": "Expressions over two arrays of 256 MB",
     "several": "Several reductions at once, one worker",
     "accumulator": "Accumulators, one worker",
 }
-MAKERS = (own_rows, expression_rows, several_rows, accumulator_rows)
+MAKERS = (own_rows, own_axis_rows, expression_rows, several_rows, accumulator_rows)
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ int parsum_define(const parsum_functions *functions, parsum_reduction **out)
     reduction->accumulate = functions->accumulate;
     reduction->combine = functions->combine;
     reduction->finish = functions->finish;
+    reduction->accumulate_columns = functions->accumulate_columns;
+    reduction->reduce_columns = functions->reduce_columns;
+    reduction->reduce_rows = functions->reduce_rows;
     *out = reduction;
     return 0;
 }

@@ -82,6 +82,15 @@ typedef struct {
     void (*accumulate)(void *state, const void *data, size_t n, ptrdiff_t stride);
     void (*combine)(void *state, const void *other);
     int (*finish)(const void *state, int type, void *result); /* returns flags */
+    /* These may be NULL, and are the same but faster: column j into the state that is j times its
+     * size, rounded up to 16, after the first; columns of at most 512 rows and rows of at most 2048
+     * elements to one result after the other. Elements of a row follow each other. */
+    void (*accumulate_columns)(void *states, const void *data, size_t rows, ptrdiff_t row_stride,
+                               size_t columns);
+    int (*reduce_columns)(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                          double parameter, int type, char *results);
+    int (*reduce_rows)(const void *data, size_t rows, ptrdiff_t row_stride, size_t n,
+                       double parameter, int type, char *results);
 } parsum_functions;
 
 enum { PARSUM_STATE_LIMIT = 1 << 20, PARSUM_VALUES_LIMIT = 1 << 20, PARSUM_MEMBERS_LIMIT = 64 };

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import DTypeLike
 
-from parsum.frame import C_TYPES, NAME, c_result, lanes_for, source_of
+from parsum.frame import C_TYPES, NAME, c_result, has_arrays, source_of
 from parsum.reduction import (
     BYTE,
     STATE_LIMIT,
@@ -160,14 +160,14 @@ class Reduction:
             Whether the order of combination may show in the bits of the result, as that of
             floating-point additions does. Then it is a tree that the number of elements alone
             decides, so that the result does not depend on the workers. False is faster for large
-            states, and right if combining is exact (counts, extremes).
+            states and many columns, and right if combining is exact (counts, extremes).
         commutative : bool, optional
             Whether the order of elements does not matter. If False they are taken in C order,
             one after the other.
         lanes : int, optional
             How many states take elements in in turn, for the compiler to use vector instructions:
-            a power of two up to 64. By default 32, but 1 for states that are large, have arrays or
-            are not commutative.
+            a power of two up to 64. By default 32, but 1 for states whose fields have more than 64
+            bytes. It is 1 where there are arrays, more than 1024 bytes, or `commutative` is False.
         name : str, optional
             What messages call it.
 
@@ -225,12 +225,15 @@ class Reduction:
         def define_for(dtype: DType, to: DType) -> Row:
             from parsum import compiler
 
-            width = lanes_for(fields, lanes, bool(commutative))
-            source = source_of(fields, texts, dtype, to, width)
-            what = f"{name} for {dtype}"
-            places = compiler.load(source, ("state_size", *_FUNCTIONS), what, texts)
-            size = ctypes.CFUNCTYPE(ctypes.c_size_t)(places[0])()
-            return _row(places[1:], size, dtype, to, bool(ordered), None)
+            source = source_of(fields, texts, dtype, to, lanes if commutative else 1, bool(ordered))
+            names = _NAMES if has_arrays(fields) else _NAMES + _SHORT_CUTS
+            state_size, has_short_cuts, *places = compiler.load(
+                source, names, f"{name} for {dtype}", texts
+            )
+            size = ctypes.CFUNCTYPE(ctypes.c_size_t)(state_size)()
+            if not ctypes.CFUNCTYPE(ctypes.c_int)(has_short_cuts)():
+                places = places[: len(_FUNCTIONS)]
+            return _row(tuple(places), size, dtype, to, bool(ordered), None)
 
         made = ("from_c", given)
         return cls._new(name, wanted, record, bool(commutative), define_for, made)
@@ -437,6 +440,9 @@ def _remake(way: str, given: dict[str, Any]) -> Reduction:
 # ---- arguments ----
 
 _FUNCTIONS = ("identity", "accumulate", "combine", "finish")
+#: What compiled text has: the size of a state, whether there are the short cuts, the four.
+_NAMES = ("state_size_", "has_short_cuts_", "identity_", "accumulate_", "combine_", "finish_")
+_SHORT_CUTS = ("accumulate_columns_", "reduce_columns_", "reduce_rows_")
 
 
 def _fields(state: Any) -> list[tuple[str, str, int]]:
@@ -515,8 +521,4 @@ def _row(
     """Return the row of functions whose results are records of bytes."""
     if size > STATE_LIMIT:
         raise ValueError(f"state must be of at most {STATE_LIMIT} bytes, got {size}")
-    identity, accumulate, combine, finish = places
-    return define(
-        (identity, accumulate, combine, finish), size, type_of(dtype), BYTE, to.itemsize, ordered,
-        keep,
-    )  # fmt: skip
+    return define(places, size, type_of(dtype), BYTE, to.itemsize, ordered, keep)

@@ -36,10 +36,12 @@ C_TYPES: dict[DType, str] = {
 #: in no time, and as many as GCC turns into vector instructions (of 16 doubles or fewer it makes
 #: scalar ones). They show in the bits of sums, so they are the same on every CPU.
 _LANES = 32
-#: States of more bytes have a single lane.
+#: States whose fields have more bytes have a single lane, unless asked for.
 _LANE_STATE = 64
+#: States of more bytes have no lanes at all.
+_LARGE_STATE = 1024
 
-#: Names that C and NumPy both take.
+#: Names that C and NumPy both take. What the frame calls its own ends in an underscore.
 NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*\Z")
 
 _FRAME = """\
@@ -52,37 +54,37 @@ _FRAME = """\
 #include <string.h>
 
 enum {{ PARSUM_OVERFLOW = 1, PARSUM_INVALID = 2, PARSUM_DIVIDE = 4, PARSUM_EMPTY = 8 }};
-#define ALWAYS_INLINE inline __attribute__((always_inline, unused))
+#define ALWAYS_INLINE_ inline __attribute__((always_inline, unused))
 typedef {element} T;
 {result}
 {header}
 typedef struct {{
 {fields}
     double parameter_;
-}} state;
+}} state_;
 
-static ALWAYS_INLINE void identity_of(state *s)
+static ALWAYS_INLINE_ void identity_of_(state_ *s)
 {{
     const double parameter = s->parameter_;
     (void)parameter;
 {identity}
 }}
 
-static ALWAYS_INLINE void accumulate_one(state *s, const T x)
+static ALWAYS_INLINE_ void accumulate_one_(state_ *s, const T x)
 {{
     const double parameter = s->parameter_;
     (void)parameter;
 {accumulate}
 }}
 
-static ALWAYS_INLINE void combine_two(state *s, const state *o)
+static ALWAYS_INLINE_ void combine_two_(state_ *s, const state_ *o)
 {{
     const double parameter = s->parameter_;
     (void)parameter;
 {combine}
 }}
 
-static ALWAYS_INLINE int finish_one(const state *s, R *r)
+static ALWAYS_INLINE_ int finish_one_(const state_ *s, R *r)
 {{
     const double parameter = s->parameter_;
     (void)parameter;
@@ -90,125 +92,279 @@ static ALWAYS_INLINE int finish_one(const state *s, R *r)
     return 0;
 }}
 
-size_t state_size(void)
+static ALWAYS_INLINE_ void begin_(state_ *s, double parameter)
 {{
-    return sizeof(state);
-}}
-
-void identity(void *memory, double parameter)
-{{
-    state *s = memory;
     memset(s, 0, sizeof *s);
     s->parameter_ = parameter;
-    identity_of(s);
+    identity_of_(s);
 }}
 
-void combine(void *memory, const void *other)
+size_t state_size_(void)
 {{
-    combine_two(memory, other);
+    return sizeof(state_);
 }}
 
-int finish(const void *memory, int type, void *result)
+int has_short_cuts_(void)
+{{
+    return {short_cuts};
+}}
+
+void identity_(void *memory, double parameter)
+{{
+    begin_(memory, parameter);
+}}
+
+void combine_(void *memory, const void *other)
+{{
+    combine_two_(memory, other);
+}}
+
+static ALWAYS_INLINE_ int finish_to_(const state_ *s, void *result)
 {{
     /* The result may not lie where its type would have it. */
-    union {{ RESULT_T value; char bytes[sizeof(RESULT_T)]; }} to;
-    (void)type;
+    union {{ RESULT_T_ value; char bytes[sizeof(RESULT_T_)]; }} to;
     memset(&to, 0, sizeof to);
-    int flags = finish_one(memory, RESULT_POINTER(to.value));
+    int flags = finish_one_(s, RESULT_POINTER_(to.value));
     memcpy(result, to.bytes, sizeof to.bytes);
     return flags;
+}}
+
+int finish_(const void *memory, int type, void *result)
+{{
+    (void)type;
+    return finish_to_(memory, result);
 }}
 """
 
 _ACCUMULATE = """
-void accumulate(void *memory, const void *data, size_t n, ptrdiff_t stride)
+static ALWAYS_INLINE_ void accumulate_in_place_(state_ *s, const void *data, size_t n,
+                                                ptrdiff_t stride)
 {
-    state *s = memory;
     const char *p = data;
     if (stride == (ptrdiff_t)sizeof(T)) {
         const T *x = data;
         for (size_t i = 0; i < n; i++)
-            accumulate_one(s, x[i]);
+            accumulate_one_(s, x[i]);
         return;
     }
     for (size_t i = 0; i < n; i++)
-        accumulate_one(s, *(const T *)(const void *)(p + (ptrdiff_t)i * stride));
+        accumulate_one_(s, *(const T *)(const void *)(p + (ptrdiff_t)i * stride));
 }
 """
 
-# Element i goes to lane i % LANES whatever the layout, and lanes are combined in a fixed tree. A
-# field of all lanes is an array, so that the compiler can keep it in vector registers.
-_ACCUMULATE_LANES = """
-#define LANES {lanes}
+_WITHOUT_LANES = """
+void accumulate_(void *memory, const void *data, size_t n, ptrdiff_t stride)
+{
+    accumulate_in_place_(memory, data, n, stride);
+}
+"""
+
+# Of many states, each field is an array, so that the compiler can keep it in vector registers.
+_STATES = """
 typedef struct {{
 {arrays}
-}} lane_states;
+}} {name}_states_;
 
-static ALWAYS_INLINE state get_lane(const lane_states *lanes, size_t k, double parameter)
+static ALWAYS_INLINE_ state_ get_{name}_(const {name}_states_ *all, size_t k, double parameter)
 {{
-    state s;
+    state_ s;
     s.parameter_ = parameter;
 {get}
     return s;
 }}
 
-static ALWAYS_INLINE void put_lane(lane_states *lanes, size_t k, const state *s)
+static ALWAYS_INLINE_ void put_{name}_(const state_ *s, {name}_states_ *all, size_t k)
 {{
 {put}
 }}
 
-static ALWAYS_INLINE void accumulate_lane(lane_states *lanes, size_t k, double parameter, T x)
+static ALWAYS_INLINE_ void accumulate_{name}_({name}_states_ *all, size_t k, double parameter, T x)
 {{
-    state s = get_lane(lanes, k, parameter);
-    accumulate_one(&s, x);
-    put_lane(lanes, k, &s);
+    state_ s = get_{name}_(all, k, parameter);
+    accumulate_one_(&s, x);
+    put_{name}_(&s, all, k);
 }}
 
-static ALWAYS_INLINE void combine_lanes(lane_states *lanes, size_t width, double parameter)
+static ALWAYS_INLINE_ void combine_{name}s_({name}_states_ *all, size_t n, double parameter)
 {{
-    for (size_t k = 0; k < width; k++) {{
-        state s = get_lane(lanes, k, parameter);
-        const state o = get_lane(lanes, k + width, parameter);
-        combine_two(&s, &o);
-        put_lane(lanes, k, &s);
+    for (size_t k = 0; k < n; k++) {{
+        state_ s = get_{name}_(all, k, parameter);
+        const state_ o = get_{name}_(all, k + n, parameter);
+        combine_two_(&s, &o);
+        put_{name}_(&s, all, k);
     }}
 }}
+"""
 
-void accumulate(void *memory, const void *data, size_t n, ptrdiff_t stride)
+# Element i goes to lane i % LANES and lanes are combined in a fixed tree, in runs, rows and columns
+# alike: the layout does not show in the bits.
+_WITH_LANES = """
+enum {{
+    STATE_STEP_ = (sizeof(state_) + 15) / 16 * 16,
+    LARGE_ = sizeof(state_) > {large},
+    LANES_ = LARGE_ ? 1 : {lanes},
+    ORDERED_ = {ordered},
+    /* Columns side by side: as many as leave the caches to their lanes. */
+    FITS_ = 65536 / (LANES_ * sizeof(state_)),
+    GROUP_ = FITS_ >= 1024  ? 1024
+             : FITS_ >= 128 ? 128
+             : FITS_ >= 32  ? 32
+             : FITS_ >= 8   ? 8
+                            : 1,
+    CHUNK_ = GROUP_ < 32 ? GROUP_ : 32,
+    SHORT_ = 16 /* elements of rows that are turned into columns */
+}};
+
+/* A few elements do not fill all lanes: those beyond a power of two have no part in it. */
+static ALWAYS_INLINE_ size_t lanes_of_(size_t n, size_t most)
 {{
-    const double parameter = ((const state *)memory)->parameter_;
+    while (most > 1 && most / 2 >= n)
+        most /= 2;
+    return most;
+}}
+{lane_states}
+void accumulate_(void *memory, const void *data, size_t n, ptrdiff_t stride)
+{{
+    const double parameter = ((const state_ *)memory)->parameter_;
+    const size_t width = lanes_of_(n, LANES_);
     const char *p = data;
-    lane_states lanes;
-    state s;
+    lane_states_ lanes;
+    state_ s;
     size_t i = 0;
-    identity(&s, parameter);
-    for (size_t k = 0; k < LANES; k++)
-        put_lane(&lanes, k, &s);
+    if (LARGE_) {{
+        accumulate_in_place_(memory, data, n, stride);
+        return;
+    }}
+    begin_(&s, parameter);
+    for (size_t k = 0; k < width; k++)
+        put_lane_(&s, &lanes, k);
     if (stride == (ptrdiff_t)sizeof(T)) {{
         const T *x = data;
-        for (; i + LANES <= n; i += LANES)
-            for (size_t k = 0; k < LANES; k++)
-                accumulate_lane(&lanes, k, parameter, x[i + k]);
+        for (; i + LANES_ <= n; i += LANES_)
+            for (size_t k = 0; k < LANES_; k++)
+                accumulate_lane_(&lanes, k, parameter, x[i + k]);
     }}
     for (; i < n; i++)
-        accumulate_lane(&lanes, i % LANES, parameter,
-                        *(const T *)(const void *)(p + (ptrdiff_t)i * stride));
+        accumulate_lane_(&lanes, i % LANES_, parameter,
+                         *(const T *)(const void *)(p + (ptrdiff_t)i * stride));
 {joins}
-    s = get_lane(&lanes, 0, parameter);
-    combine_two(memory, &s);
+    s = get_lane_(&lanes, 0, parameter);
+    combine_two_(memory, &s);
+}}
+
+{column_states}
+/* How many lanes a column has. Where their number may not show in the bits it is one, if columns
+ * side by side are enough for vectors: long rows are then read as they lie in memory. */
+static ALWAYS_INLINE_ size_t lanes_of_columns_(size_t columns)
+{{
+    return ORDERED_ || columns < CHUNK_ ? LANES_ : 1;
+}}
+
+/* Leaves the states of columns in the first of their lanes, up to LANES * GROUP in all. Lane k of
+ * column j has number k * columns + j: as elements follow each other, where rows do. */
+static void fold_columns_(column_states_ *all, double parameter, size_t lanes, const char *data,
+                          size_t rows, ptrdiff_t row_stride, size_t columns)
+{{
+    const size_t width = lanes_of_(rows, lanes);
+    state_ s;
+    size_t i = 0;
+    begin_(&s, parameter);
+    for (size_t k = 0; k < width * columns; k++)
+        put_column_(&s, all, k);
+    if (lanes == LANES_ && row_stride == (ptrdiff_t)(columns * sizeof(T))) {{
+        for (; i + LANES_ <= rows; i += LANES_) {{
+            const T *x = (const void *)(data + (ptrdiff_t)i * row_stride);
+            for (size_t k = 0; k < LANES_ * columns; k += LANES_)
+                for (size_t e = 0; e < LANES_; e++)
+                    accumulate_column_(all, k + e, parameter, x[k + e]);
+        }}
+    }}
+    for (; i < rows; i++) {{
+        const T *x = (const void *)(data + (ptrdiff_t)i * row_stride);
+        const size_t first = i % lanes * columns;
+        size_t j = 0;
+        for (; j + CHUNK_ <= columns; j += CHUNK_)
+            for (size_t e = 0; e < CHUNK_; e++)
+                accumulate_column_(all, first + j + e, parameter, x[j + e]);
+        for (; j < columns; j++)
+            accumulate_column_(all, first + j, parameter, x[j]);
+    }}
+    for (size_t half = width / 2; half; half /= 2)
+        combine_columns_(all, half * columns, parameter);
+}}
+
+void accumulate_columns_(void *states, const void *data, size_t rows, ptrdiff_t row_stride,
+                         size_t columns)
+{{
+    const double parameter = ((const state_ *)states)->parameter_;
+    const size_t lanes = lanes_of_columns_(columns), group = LANES_ * GROUP_ / lanes;
+    column_states_ all;
+    for (size_t first = 0; first < columns; first += group) {{
+        const size_t count = columns - first < group ? columns - first : group;
+        fold_columns_(&all, parameter, lanes, (const char *)data + first * sizeof(T), rows,
+                      row_stride, count);
+        for (size_t j = 0; j < count; j++) {{
+            const state_ s = get_column_(&all, j, parameter);
+            combine_two_((state_ *)(void *)((char *)states + (first + j) * STATE_STEP_), &s);
+        }}
+    }}
+}}
+
+int reduce_columns_(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
+                    double parameter, int type, char *results)
+{{
+    const size_t lanes = lanes_of_columns_(columns), group = LANES_ * GROUP_ / lanes;
+    column_states_ all;
+    int flags = 0;
+    (void)type;
+    for (size_t first = 0; first < columns; first += group) {{
+        const size_t count = columns - first < group ? columns - first : group;
+        fold_columns_(&all, parameter, lanes, (const char *)data + first * sizeof(T), rows,
+                      row_stride, count);
+        for (size_t j = 0; j < count; j++) {{
+            const state_ o = get_column_(&all, j, parameter);
+            state_ s;
+            begin_(&s, parameter);
+            combine_two_(&s, &o);
+            flags |= finish_to_(&s, results + (first + j) * sizeof(RESULT_T_));
+        }}
+    }}
+    return flags;
+}}
+
+int reduce_rows_(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, double parameter,
+                 int type, char *results)
+{{
+    int flags = 0;
+    if (n > SHORT_) {{
+        for (size_t r = 0; r < rows; r++) {{
+            state_ s;
+            begin_(&s, parameter);
+            accumulate_(&s, (const char *)data + (ptrdiff_t)r * row_stride, n, sizeof(T));
+            flags |= finish_to_(&s, results + r * sizeof(RESULT_T_));
+        }}
+        return flags;
+    }}
+    /* As columns, which make vectors of many of them. */
+    for (size_t first = 0; first < rows; first += GROUP_) {{
+        const size_t count = rows - first < GROUP_ ? rows - first : GROUP_;
+        T turned[SHORT_ * GROUP_];
+        for (size_t j = 0; j < count; j++) {{
+            const T *x = (const void *)((const char *)data + (ptrdiff_t)(first + j) * row_stride);
+            for (size_t i = 0; i < n; i++)
+                turned[i * count + j] = x[i];
+        }}
+        flags |= reduce_columns_(turned, n, (ptrdiff_t)(count * sizeof(T)), count, parameter, type,
+                                 results + first * sizeof(RESULT_T_));
+    }}
+    return flags;
 }}
 """
 
 
-def lanes_for(fields: list[tuple[str, str, int]], lanes: int | None, commutative: bool) -> int:
-    """Return how many states take elements in turn: as asked for, or as many as pay."""
-    if any(length for _, _, length in fields) or not commutative:
-        return 1
-    if lanes is not None:
-        return lanes
-    if 8 * len(fields) > _LANE_STATE:
-        return 1
-    return _LANES
+def has_arrays(fields: list[tuple[str, str, int]]) -> bool:
+    """Tell whether a state has fields that C cannot assign."""
+    return any(length for _, _, length in fields)
 
 
 def c_result(dtype: DType) -> str:
@@ -217,8 +373,8 @@ def c_result(dtype: DType) -> str:
         base, shape = dtype.subdtype
         length = int(np.prod(shape))
         return (
-            f"typedef {_c_type(base)} R;\ntypedef R RESULT_T[{length}];\n"
-            "#define RESULT_POINTER(value) (value)"
+            f"typedef {_c_type(base)} R;\ntypedef R RESULT_T_[{length}];\n"
+            "#define RESULT_POINTER_(value) (value)"
         )
     if dtype.names is not None:
         lines = []
@@ -230,12 +386,12 @@ def c_result(dtype: DType) -> str:
             raise ValueError(f"result must be an aligned record, got {dtype}")
         fields = "\n".join(lines)
         return (
-            f"typedef struct {{\n{fields}\n}} R;\ntypedef R RESULT_T;\n"
-            "#define RESULT_POINTER(value) (&(value))"
+            f"typedef struct {{\n{fields}\n}} R;\ntypedef R RESULT_T_;\n"
+            "#define RESULT_POINTER_(value) (&(value))"
         )
     return (
-        f"typedef {_c_type(dtype)} R;\ntypedef R RESULT_T;\n"
-        "#define RESULT_POINTER(value) (&(value))"
+        f"typedef {_c_type(dtype)} R;\ntypedef R RESULT_T_;\n"
+        "#define RESULT_POINTER_(value) (&(value))"
     )
 
 
@@ -254,9 +410,13 @@ def source_of(
     texts: dict[str, str],
     dtype: DType,
     to: DType,
-    lanes: int,
+    lanes: int | None,
+    ordered: bool,
 ) -> str:
-    """Return the file of a reduction of elements of one dtype to results of another."""
+    """Return the file of a reduction of elements of one dtype to results of another.
+
+    ``lanes`` says how many states take elements in in turn, None as many as pay.
+    """
     declared = [
         f"    {kind} {name}[{length}];" if length else f"    {kind} {name};"
         for name, kind, length in fields
@@ -266,20 +426,35 @@ def source_of(
     frame = _FRAME.format(
         element=C_TYPES[dtype],
         result=c_result(to),
+        short_cuts="0" if has_arrays(fields) else f"sizeof(state_) <= {_LARGE_STATE}",
         fields='#line 1 "state"\n' + "\n".join(declared) + '\n#line 1 "parsum"',
         **numbered,
     )
-    if lanes == 1:
-        return frame + _ACCUMULATE
-    names = [name for name, _, _ in fields]
-    return frame + _ACCUMULATE_LANES.format(
-        lanes=lanes,
-        arrays="\n".join(f"    {kind} {name}[LANES];" for name, kind, _ in fields),
-        get="\n".join(f"    s.{name} = lanes->{name}[k];" for name in names),
-        put="\n".join(f"    lanes->{name}[k] = s->{name};" for name in names),
+    if has_arrays(fields):
+        return frame + _ACCUMULATE + _WITHOUT_LANES
+    few = f"(sizeof(state_) <= {_LANE_STATE} + sizeof(double) ? {_LANES} : 1)"
+    text, most = (few, _LANES) if lanes is None else (str(lanes), lanes)
+    kernels = _WITH_LANES.format(
+        large=_LARGE_STATE,
+        lanes=text,
+        ordered=int(ordered),
+        lane_states=_states("lane", "LANES_", fields),
+        column_states=_states("column", "LANES_ * GROUP_", fields),
         # Each of a constant width, which makes vector instructions of it.
         joins="\n".join(
-            f"    combine_lanes(&lanes, {lanes >> level}, parameter);"
-            for level in range(1, lanes.bit_length())
+            f"    if (width > {most >> level})\n"
+            f"        combine_lanes_(&lanes, {most >> level}, parameter);"
+            for level in range(1, most.bit_length())
         ),
+    )
+    return frame + _ACCUMULATE + kernels
+
+
+def _states(name: str, length: str, fields: list[tuple[str, str, int]]) -> str:
+    """Return the C text of so many states whose fields are arrays."""
+    return _STATES.format(
+        name=name,
+        arrays="\n".join(f"    {kind} {field}[{length}];" for field, kind, _ in fields),
+        get="\n".join(f"    s.{field} = all->{field}[k];" for field, _, _ in fields),
+        put="\n".join(f"    all->{field}[k] = s->{field};" for field, _, _ in fields),
     )

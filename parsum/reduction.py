@@ -340,7 +340,7 @@ class StateArray:
 
 
 def define(
-    functions: tuple[int, int, int, int],
+    functions: tuple[int, ...],
     state_size: int,
     element: int,
     result: int,
@@ -348,9 +348,9 @@ def define(
     ordered: bool,
     keep: object,
 ) -> Row:
-    """Return the row of four functions at those addresses, whose memory ``keep`` holds.
+    """Return the row of functions at those addresses, whose memory ``keep`` holds.
 
-    They are identity, accumulate, combine and finish as ``parsum_functions`` in parsum.h has them.
+    They are those of ``parsum_functions`` in parsum.h, in its order, the first four at least.
     """
     c_functions = ffi.new("parsum_functions *")
     c_functions.state_size = state_size
@@ -358,14 +358,17 @@ def define(
     c_functions.result = result
     c_functions.values = values
     c_functions.ordered = ordered
-    for name, place in zip(_FUNCTIONS, functions, strict=True):
+    for name, place in zip(_FUNCTIONS, functions, strict=False):
         setattr(c_functions, name, ffi.cast(ffi.typeof(getattr(c_functions, name)), place))
     pointer = ffi.new("parsum_reduction **")
     check(lib.parsum_define(c_functions, pointer))
     return Row(ffi.gc(pointer[0], lib.parsum_forget), keep)
 
 
-_FUNCTIONS = ("identity", "accumulate", "combine", "finish")
+_FUNCTIONS = (
+    "identity", "accumulate", "combine", "finish", "accumulate_columns", "reduce_columns",
+    "reduce_rows",
+)  # fmt: skip
 
 STATE_LIMIT: int = lib.PARSUM_STATE_LIMIT
 VALUES_LIMIT: int = lib.PARSUM_VALUES_LIMIT

@@ -39,8 +39,7 @@ def plain_sum(**arguments: Any) -> Reduction:
         state={"sum": "double"},
         accumulate="s->sum += x;",
         combine="s->sum += o->sum;",
-        finish="*r = s->sum;",
-        **{"name": "plain sum", **arguments},
+        **{"finish": "*r = s->sum;", "name": "plain sum", **arguments},
     )
 
 

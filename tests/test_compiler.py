@@ -134,8 +134,8 @@ def test_keys(cache):
     assert another("1.0") == 1
     assert another(CC=f"{cache.cc} -DX") == 1
     assert another(CC=f"{cache.cc} -DX") == 0
-    renamed = _USE.replace("state={", "name='another', ordered=False, state={")
-    assert another(code=renamed) == 0
+    assert another(code=_USE.replace("state={", "name='another', state={")) == 0
+    assert another(code=_USE.replace("state={", "ordered=False, state={")) == 1
     levels = parsum.cpu_levels()
     assert sum(another(PARSUM_CPU_LEVEL=level) for level in levels) == len(levels) - 1
     time.sleep(0.01)
