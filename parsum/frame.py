@@ -212,6 +212,7 @@ enum {{
              : FITS_ >= 8   ? 8
                             : 1,
     CHUNK_ = GROUP_ < 32 ? GROUP_ : 32,
+    WIDE_ = 2048,
     SHORT_ = 16 /* elements of rows that are turned into columns */
 }};
 
@@ -260,6 +261,18 @@ static ALWAYS_INLINE_ size_t lanes_of_columns_(size_t columns)
     return ORDERED_ || columns < CHUNK_ ? LANES_ : 1;
 }}
 
+/* One element each into the states from number `first` on. */
+static ALWAYS_INLINE_ void accumulate_row_(column_states_ *all, size_t first, double parameter,
+                                           const T *x, size_t columns)
+{{
+    size_t j = 0;
+    for (; j + CHUNK_ <= columns; j += CHUNK_)
+        for (size_t e = 0; e < CHUNK_; e++)
+            accumulate_column_(all, first + j + e, parameter, x[j + e]);
+    for (; j < columns; j++)
+        accumulate_column_(all, first + j, parameter, x[j]);
+}}
+
 /* Leaves the states of columns in the first of their lanes, up to LANES * GROUP in all. Lane k of
  * column j has number k * columns + j: as elements follow each other, where rows do. */
 static void fold_columns_(column_states_ *all, double parameter, size_t lanes, const char *data,
@@ -279,16 +292,31 @@ static void fold_columns_(column_states_ *all, double parameter, size_t lanes, c
                     accumulate_column_(all, k + e, parameter, x[k + e]);
         }}
     }}
-    for (; i < rows; i++) {{
-        const T *x = (const void *)(data + (ptrdiff_t)i * row_stride);
-        const size_t first = i % lanes * columns;
-        size_t j = 0;
-        for (; j + CHUNK_ <= columns; j += CHUNK_)
-            for (size_t e = 0; e < CHUNK_; e++)
-                accumulate_column_(all, first + j + e, parameter, x[j + e]);
-        for (; j < columns; j++)
-            accumulate_column_(all, first + j, parameter, x[j]);
+    /* States that fill the nearest cache stay in registers for some rows; of fewer columns, some rows
+     * at a time are read more slowly than one after the other. */
+    for (; lanes == 1 && columns >= WIDE_ && i + 4 <= rows; i += 4) {{
+        const char *row = data + (ptrdiff_t)i * row_stride;
+        const T *x0 = (const void *)row, *x1 = (const void *)(row + row_stride);
+        const T *x2 = (const void *)(row + 2 * row_stride);
+        const T *x3 = (const void *)(row + 3 * row_stride);
+        const size_t rest = columns % CHUNK_, even = columns - rest;
+        for (size_t j = 0; j < even; j += CHUNK_)
+            for (size_t e = 0; e < CHUNK_; e++) {{
+                state_ one = get_column_(all, j + e, parameter);
+                accumulate_one_(&one, x0[j + e]);
+                accumulate_one_(&one, x1[j + e]);
+                accumulate_one_(&one, x2[j + e]);
+                accumulate_one_(&one, x3[j + e]);
+                put_column_(&one, all, j + e);
+            }}
+        accumulate_row_(all, even, parameter, x0 + even, rest);
+        accumulate_row_(all, even, parameter, x1 + even, rest);
+        accumulate_row_(all, even, parameter, x2 + even, rest);
+        accumulate_row_(all, even, parameter, x3 + even, rest);
     }}
+    for (; i < rows; i++)
+        accumulate_row_(all, i % lanes * columns, parameter,
+                        (const void *)(data + (ptrdiff_t)i * row_stride), columns);
     for (size_t half = width / 2; half; half /= 2)
         combine_columns_(all, half * columns, parameter);
 }}

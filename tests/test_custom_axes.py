@@ -130,12 +130,21 @@ def test_exact_reductions_of_other_dtypes(dtype, ordered):
         result={"sum": "float64", "n": "int64"},
         ordered=ordered,
     )
-    for shape in ((1, 7), (7, 1), (40, 33), (513, 130), (1030, 260), (3, 9000), (700, 4100)):
+    for shape in ((1, 7), (7, 1), (40, 33), (513, 130), (1030, 260), (3, 9000), (703, 4100)):
         a = np.random.default_rng(shape[0]).integers(0, 100, shape).astype(dtype)
         for axis in (0, 1):
             found = parallel_reduce(a, total, axis=axis, parameter=50)
             assert found["sum"].tolist() == a.sum(axis, dtype=np.float64).tolist(), shape
             assert found["n"].tolist() == np.count_nonzero(a > 50, axis=axis).tolist(), shape
+
+
+@pytest.mark.parametrize("columns", [2047, 2048, 2061, 4096, 4097, 8200])
+def test_wide_tables_in_any_order(columns):
+    """Whose states of one field are more than the nearest cache holds."""
+    total = kernels.plain_sum(ordered=False)
+    for rows in (1, 3, 4, 5, 31, 131, 515):
+        a = np.random.default_rng(rows).integers(0, 1000, (rows, columns)).astype(float)
+        assert np.array_equal(parallel_reduce(a, total, axis=0), a.sum(0)), rows
 
 
 def test_where_masks_and_other_layouts():
