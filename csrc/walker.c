@@ -30,19 +30,22 @@
 
 #define DEFAULT_BLOCK ((size_t)1 << 20) /* bytes of a chunk */
 #define STEP_BYTES ((size_t)1 << 18)    /* bytes between looks at the clock and the cancel flag */
-#define GATHER_BYTES ((size_t)1 << 16)
+#define GATHER_BYTES ((size_t)1 << 18)
 #define STATES_BYTES ((size_t)8 << 20) /* most memory for the states of a job */
 /* Elements that a map computes at a time: few enough that the processor begins to read the next
  * ones while those of before are still added up. Of 1024, both took their turns: 22 ms where these
  * take 17, as long as to read the two arrays. */
 #define MAPPED 512
-#define TRANSPOSED 16    /* columns that are copied one after the other at a time */
-#define SHORT_RUN 32     /* shorter runs are better taken as columns */
-#define DIRECT_RUN 256   /* runs from here on are not gathered with their neighbours */
-#define NARROW_TILE 1024 /* elements; tiles of fewer are gathered with others */
-#define PICKED_TILE 64   /* outputs of a tile in a fixed tree, or whose elements are picked */
+#define TRANSPOSED 16      /* columns that are copied one after the other at a time */
+#define SHORT_RUN 32       /* shorter runs are better taken as columns */
+#define DIRECT_RUN 256     /* runs from here on are not gathered with their neighbours */
+#define GATHERED_ROW 16    /* from here on they are gathered row by row, shorter ones as columns */
+#define ROWS_GATHERED 8192 /* elements of a tile of such rows */
+#define NARROW_TILE 1024   /* elements; tiles of fewer are gathered with others */
+#define PICKED_TILE 64     /* outputs of a tile in a fixed tree, or whose elements are picked */
 #define SHORT_ORDERED_TILE 1024 /* outputs of a tile in a fixed tree that a short cut may take */
-#define ORDERED_TILE 256 /* outputs of a tile in a fixed tree whose elements are not gathered */
+#define ORDERED_TILE 256        /* outputs of a tile in a fixed tree */
+#define ORDERED_GATHERED 128    /* those of one whose leaves are gathered: 1 MB of doubles */
 #define TILE_STATES ((size_t)1 << 20) /* bytes of a tile's states */
 
 /* Rows of parsum_view.dims. */
@@ -239,25 +242,48 @@ static char *map_run(const parsum_job *job, worker *w, size_t output, size_t fir
     return mapped(job, w, n);
 }
 
+/* How many rows of a tile, from element `first` of each output on, are one run in sources number
+ * `begin` to `end`: rows that are as long as the innermost dimension and follow each other. */
+static size_t joined_rows(const parsum_job *job, const worker *w, int begin, int end, size_t width,
+                          size_t first, size_t rows)
+{
+    const int last = job->view.kept - 1;
+    const size_t length = (size_t)row_of(job, SHAPE)[last], run = run_length(job, first);
+    if (width != length || first_output(job, w->tile) % length)
+        return 1;
+    for (int k = begin; k < end; k++)
+        if (job->source[k].along != (ptrdiff_t)length * row_of(job, job->source[k].row)[last])
+            return 1;
+    return run < rows ? run : rows;
+}
+
+/* Outputs of a tile from number j on whose elements lie in one run of the innermost dimension. */
+static size_t kept_run(const parsum_job *job, const worker *w, size_t width, size_t j)
+{
+    const size_t length = (size_t)row_of(job, SHAPE)[job->view.kept - 1];
+    const size_t run = length - (first_output(job, w->tile) + j) % length;
+    return run < width - j ? run : width - j;
+}
+
 static char *map_rows(const parsum_job *job, worker *w, size_t width, size_t first, size_t rows)
 {
     const size_t size = parsum_type_size[job->view.element];
-    const int last = job->view.kept - 1;
-    const size_t length = (size_t)row_of(job, SHAPE)[last], begin = first_output(job, w->tile);
     const char *data[SOURCES];
     ptrdiff_t strides[SOURCES];
     for (int k = 0; k < job->sources; k++)
-        strides[k] = row_of(job, job->source[k].row)[last];
-    for (size_t r = 0; r < rows; r++)
+        strides[k] = row_of(job, job->source[k].row)[job->view.kept - 1];
+    for (size_t r = 0; r < rows;) {
+        const size_t joined = joined_rows(job, w, 0, job->sources, width, first + r, rows - r);
         for (size_t j = 0; j < width;) {
-            size_t run = length - (begin + j) % length;
-            run = run < width - j ? run : width - j;
+            const size_t run = kept_run(job, w, width, j);
             for (int k = 0; k < job->sources; k++)
                 data[k] = job->source[k].data + w->kept_offsets[k][j] +
                           offset_of(job, job->source[k].row, 1, first + r);
-            map_elements(job, w, data, strides, run, w->mapped + (r * width + j) * size);
+            map_elements(job, w, data, strides, run * joined, w->mapped + (r * width + j) * size);
             j += run;
         }
+        r += joined;
+    }
     return mapped(job, w, rows * width);
 }
 
@@ -377,10 +403,23 @@ static void gather_rows(const parsum_job *job, worker *w, size_t width, size_t f
     }
     for (int k = 0; k < job->sources; k++) {
         const source *s = &job->source[k];
-        for (size_t r = 0; r < rows; r++)
-            parsum_gather_offsets(w->gathered[k] + r * width * s->size,
-                                  s->data + offset_of(job, s->row, 1, first + r), width,
-                                  w->kept_offsets[k], s->size, s->swap);
+        const ptrdiff_t stride = row_of(job, s->row)[job->view.kept - 1];
+        const int in_runs = row_of(job, SHAPE)[job->view.kept - 1] >= SHORT_RUN;
+        for (size_t r = 0; r < rows;) {
+            const size_t joined = joined_rows(job, w, k, k + 1, width, first + r, rows - r);
+            const char *data = s->data + offset_of(job, s->row, 1, first + r);
+            char *out = w->gathered[k] + r * width * s->size;
+            if (in_runs || joined > 1)
+                for (size_t j = 0; j < width;) {
+                    const size_t run = kept_run(job, w, width, j);
+                    parsum_gather(out + j * s->size, data + w->kept_offsets[k][j], run * joined,
+                                  stride, s->size, s->swap);
+                    j += run;
+                }
+            else
+                parsum_gather_offsets(out, data, width, w->kept_offsets[k], s->size, s->swap);
+            r += joined;
+        }
         values[k] = w->gathered[k];
         if (s->converts) {
             values[k] = w->converted[k];
@@ -786,6 +825,44 @@ static int short_tile(const parsum_job *job, worker *w, size_t width)
     return 1;
 }
 
+/* The rows of a tile one after the other in the worker's buffers, of the kernels' type. */
+static void gather_tile(const parsum_job *job, worker *w, size_t width, const char *values[INPUTS])
+{
+    const int map = job->view.map != NULL, last = job->view.kept - 1;
+    for (int k = 0; k < (map ? 1 : job->sources); k++) {
+        const int end = map ? job->sources : k + 1;
+        const char *data[SOURCES];
+        ptrdiff_t strides[SOURCES];
+        int follow = 1;
+        for (int s = k; s < end; s++) {
+            strides[s] = job->source[s].along;
+            follow &= row_of(job, job->source[s].row)[last] == (ptrdiff_t)job->n * strides[s];
+        }
+        for (size_t j = 0; j < width;) {
+            const size_t rows = follow ? kept_run(job, w, width, j) : 1;
+            const size_t first = j * job->n, count = rows * job->n;
+            for (int s = k; s < end; s++)
+                data[s] = job->source[s].data + w->kept_offsets[s][j];
+            if (map)
+                map_elements(job, w, data, strides, count,
+                             w->mapped + first * parsum_type_size[job->view.element]);
+            else
+                parsum_gather(w->gathered[k] + first * job->source[k].size, data[k], count,
+                              strides[k], job->source[k].size, job->source[k].swap);
+            j += rows;
+        }
+        if (map) {
+            values[0] = mapped(job, w, width * job->n);
+        } else if (job->source[k].converts) {
+            parsum_convert(job->source[k].element, job->reduction->element, w->gathered[k],
+                           width * job->n, w->converted[k]);
+            values[k] = w->converted[k];
+        } else {
+            values[k] = w->gathered[k];
+        }
+    }
+}
+
 /* A tile of rows, each an output of its own. */
 static void step_rows(const parsum_job *job, worker *w, size_t width)
 {
@@ -794,9 +871,13 @@ static void step_rows(const parsum_job *job, worker *w, size_t width)
     const char *data[INPUTS];
     ptrdiff_t row_stride[INPUTS];
     const ptrdiff_t element = (ptrdiff_t)job->element;
-    for (int k = 0; k < job->sources; k++) {
+    for (int k = 0; job->plain && k < job->sources; k++) {
         data[k] = job->source[k].data + w->kept_offsets[k][0];
         row_stride[k] = row_of(job, job->source[k].row)[view->kept - 1];
+    }
+    if (!job->plain) {
+        gather_tile(job, w, width, data);
+        row_stride[0] = row_stride[1] = (ptrdiff_t)job->n * element;
     }
     uint8_t marks[TILE];
     size_t marked = 0;
@@ -1139,6 +1220,12 @@ static void lay_out(parsum_job *job, size_t block)
         /* A step of all rows of a tile is not to be longer than others. */
         while (job->tile > 1 && job->tile * job->n * job->size > STEP_BYTES)
             job->tile /= 2;
+    } else if (job->outputs > 1 && !in_columns && run == job->n && job->n >= GATHERED_ROW &&
+               job->n < DIRECT_RUN && !view->initial && !job->picks) {
+        job->walk = ROWS;
+        job->inner = job->outputs;
+        job->tile = ROWS_GATHERED / job->n;
+        job->tile = job->tile < job->outputs ? job->tile : job->outputs;
     } else if (in_columns || (job->outputs > 1 && job->n < SHORT_RUN)) {
         job->walk = COLUMNS;
         job->plain = readable(job, view->kept - 1);
@@ -1148,8 +1235,7 @@ static void lay_out(parsum_job *job, size_t block)
         size_t most = view->where || view->mask ? PICKED_TILE
                       : !ordered                ? TILE
                       : short_cut               ? SHORT_ORDERED_TILE
-                      : job->plain              ? ORDERED_TILE
-                                                : PICKED_TILE;
+                                                : ORDERED_TILE;
         const size_t fewest = job->reduction->state_size > TILE_STATES / 64 ? 1 : 64;
         while (most > fewest && most * job->reduction->state_size > TILE_STATES)
             most /= 2;
@@ -1159,9 +1245,11 @@ static void lay_out(parsum_job *job, size_t block)
         if (job->plain && run < SHORT_RUN && run < job->n)
             job->plain = 0;
         if (!job->plain) {
-            size_t fits = GATHER_BYTES / (job->size * (ordered ? LEAF : job->n + 1));
+            size_t fits = ordered ? ORDERED_GATHERED : most;
+            /* All rows, for a short cut. */
+            if (short_cut && !ordered)
+                fits = GATHER_BYTES / (job->size * (job->n + 1));
             fits = fits < 64 ? 64 : fits;
-            fits = ordered ? (job->n < LEAF ? PICKED_TILE : 32) : fits;
             most = fits < most ? fits : most;
         }
         job->inner = job->plain ? width : job->outputs;
@@ -1265,8 +1353,9 @@ static int allocate(parsum_job *job)
         job->gather_rows = reduction->ordered ? LEAF : SHORT_RUN;
         elements = job->gather_rows * job->tile;
         elements = elements < BLOCK ? BLOCK : elements;
-    } else if (job->walk == ROWS && elements < job->n) {
-        elements = job->n;
+    } else if (job->walk == ROWS) {
+        const size_t tile = job->plain ? job->n : job->tile * job->n;
+        elements = elements < tile ? tile : elements;
     }
     /* Node k holds 2^k leaves; while segments are joined, 2^k of them. */
     const size_t leaves = ceiling(job->n, LEAF);

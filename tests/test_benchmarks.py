@@ -134,6 +134,7 @@ def test_toolkit_prints_a_table_and_writes_json(tmp_path):
     path = tmp_path / "figures.json"
     names = [
         "own/max float32, 2 workers",
+        "own along an axis/count of positives float64 (N, 8) axis=1",
         "expression/sum abs(x - y)**2, 1 worker",
         "several/mean, var (N, 4096) axis=1",
         "accumulator/sum, fast float64, 1 MB chunks",
