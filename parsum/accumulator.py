@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, cast
 
@@ -31,7 +32,17 @@ from parsum.api.arguments import (
 )
 from parsum.api.call import native, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
-from parsum.api.parts import Group, PairPart, Part, alone, as_number, joined, passes_of
+from parsum.api.parts import (
+    Group,
+    PairPart,
+    Part,
+    PythonGroup,
+    alone,
+    as_number,
+    joined,
+    passes_of,
+)
+from parsum.api.python_states import PythonTree
 from parsum.api.states import Chunk, Kind, States, Tree, count_of, layout, store_of
 from parsum.api.streaming import pieces_of
 from parsum.api.toolkit import parallel_reduce
@@ -61,8 +72,8 @@ class Accumulator:
     ----------
     reduction : str, Reduction or tuple of these
         As for :func:`parsum.parallel_reduce`: "sum", "describe", ...; those of two arrays ("dot",
-        "vdot", "vecdot", "weighted_mean"); a reduction of one's own, of C text or addresses; or
-        several, which read every chunk once.
+        "vdot", "vecdot", "weighted_mean"); a reduction of one's own; or several, which read every
+        chunk once.
     dtype : dtype_like, optional
         The dtype of the elements (of both arrays, for reductions of two); by default that of the
         first chunk. Chunks of other dtypes are converted to it if NumPy casts them safely.
@@ -88,7 +99,8 @@ class Accumulator:
     Where the order of combination shows in the bits (``method="fast"``, products, norms of other
     orders, long doubles, reductions of one's own), updates still give the bits of one call over
     all: what does not make a leaf of the tree waits, up to 1023 elements for each result. Merging
-    such accumulators is deterministic, but not the same as one call over all.
+    such accumulators is deterministic, but not the same as one call over all. Of functions in
+    Python, a leaf is a slice; their states are copied by ``copy.deepcopy``, and pickled.
 
     Methods may be called from several threads; an update takes its turn.
 
@@ -146,7 +158,7 @@ class Accumulator:
             if self._shape not in (None, ()):
                 raise ValueError(f"shape must be () where axis is None, got {shape!r}")
             self._shape = ()
-        self._groups: list[Group] = []
+        self._groups: list[Group | PythonGroup] = []
         self._now = _Progress((), (), 0, None, False)
         self._lock = threading.RLock()
         if dtype is not None:
@@ -165,7 +177,7 @@ class Accumulator:
         """How many elements along the reduced axes were taken in or left out so far."""
         return self._now.length
 
-    def _groups_for(self, dtypes: tuple[DType, ...]) -> list[Group]:
+    def _groups_for(self, dtypes: tuple[DType, ...]) -> list[Group | PythonGroup]:
         """Return the passes that elements of those dtypes take."""
         if self._two:
             name = self._names[0]
@@ -174,42 +186,39 @@ class Accumulator:
         parts = [
             Part(k, dtypes[0], self._method, self._parameter, self._arguments) for k in self._names
         ]
-        for k in self._names:
-            if isinstance(k, Reduction) and k.python is not None:
-                raise TypeError(
-                    "reduction must not be of functions in Python, whose states are theirs, got "
-                    f"{k!r}"
-                )
-        groups: list[Group] = []
+        groups: list[Group | PythonGroup] = []
         for some in passes_of(parts):
             # Along an axis each by itself is faster: it knows columns and short rows.
             group = joined(some) if len(some) > 1 and self._axis is None else None
             groups.extend([group] if group is not None else map(alone, some))
         groups.extend(alone(part) for part in parts if not part.joins)
+        groups.extend(PythonGroup(part) for part in parts if part.row is None)
         return groups
 
-    def _kinds(self, shape: tuple[int, ...]) -> list[Kind]:
-        """Return what the states of each pass have in common, for results of that shape."""
-        kinds = []
-        for group in self._groups:
-            in_order = any(
-                isinstance(part, Part)
-                and isinstance(part.reduction, Reduction)
-                and not part.reduction.commutative
-                for part in group.parts
-            )
-            # In the tree of one call over all, whose elements are one after the other in memory.
-            kinds.append(
-                Kind(
-                    group.row, group.parameter, shape, self._dtypes, group.numbered,
-                    group.skip_nan, in_order or group.row.ordered,
-                )
-            )  # fmt: skip
-        return kinds
+    def _store(self, group: Group | PythonGroup, shape: tuple[int, ...]) -> Store:
+        """Return what keeps the states of a pass, without elements, for results of that shape."""
+        if isinstance(group, PythonGroup):
+            return PythonTree(group.functions, shape, self._dtypes[0])
+        kind = self._kind(group, shape)
+        return store_of(kind)(kind)
+
+    def _kind(self, group: Group, shape: tuple[int, ...]) -> Kind:
+        """Return what the states of a pass have in common, for results of that shape."""
+        in_order = any(
+            isinstance(part, Part)
+            and isinstance(part.reduction, Reduction)
+            and not part.reduction.commutative
+            for part in group.parts
+        )
+        # In the tree of one call over all, whose elements are one after the other in memory.
+        return Kind(
+            group.row, group.parameter, shape, self._dtypes, group.numbered, group.skip_nan,
+            in_order or group.row.ordered,
+        )  # fmt: skip
 
     def _now_for(self, shape: tuple[int, ...]) -> _Progress:
         """Return the progress of no elements, for results of that shape."""
-        stores = tuple(store_of(kind)(kind) for kind in self._kinds(shape))
+        stores = tuple(self._store(group, shape) for group in self._groups)
         return _Progress(stores, (0,) * len(stores), 0, None, False)
 
     # ---- filling ----
@@ -296,7 +305,7 @@ class Accumulator:
                 return False
             self._now = _Progress(now.stores, now.flags, length, None, now.masked)
             return True
-        if a.ndim != 1:
+        if a.ndim != 1 or not isinstance(store, Tree):
             return False
         new, more = store.with_buffers(a, chunk[1] if self._two else None, ALONE)
         self._now = _Progress((new,), (now.flags[0] | more,), length, None, now.masked)
@@ -555,13 +564,23 @@ class Accumulator:
         """
         with self._lock:
             now, shape, dtypes, groups = self._now, self._shape, self._dtypes, self._groups
-            stores = [store.copy() for store in now.stores]
+            stores: list[Any] = [store.copy() for store in now.stores]
         if shape is None:
             raise ValueError("shape must be given for a result of no chunks, got None")
         if not now.length:
             return self._of_nothing(shape, dtypes)
         results: dict[str | Reduction, Any] = {}
         for group, store, before in zip(groups, stores, now.flags, strict=True):
+            if isinstance(group, PythonGroup):
+                (part,) = group.parts
+                values = store.results()
+                if shape or now.masked:
+                    array: Array = np.asarray(values, group.functions.result)
+                    array = array.reshape(shape + array.shape[1:])
+                    results[part.reduction] = self._result(part, array, 0, now, shape)
+                else:
+                    results[part.reduction] = values[0]
+                continue
             records = group.records(shape)
             flags = before
             if records.size:
@@ -635,13 +654,35 @@ class Accumulator:
 
         They are for other processes and machines of the same byte order and kind of long double.
         A reduction of one's own is not part of them.
+
+        Raises
+        ------
+        TypeError
+            If there are functions in Python, whose states may be any objects: pickle it instead.
         """
+        for group in self._groups:
+            if isinstance(group, PythonGroup):
+                raise TypeError(
+                    "states of functions in Python are objects, which have no bytes but those of a "
+                    f"pickle, got {group.parts[0].reduction!r}"
+                )
+        return self._to_bytes()[0]
+
+    def _to_bytes(self) -> tuple[bytes, tuple[Any, ...]]:
+        """Return all but the states of functions in Python as bytes, and the parts of those."""
         import hashlib
         import json
 
         with self._lock:
             now = self._now
-            sections = [store.dump() for store in now.stores]
+            sections: list[list[bytes]] = []
+            python = []
+            for store in now.stores:
+                if isinstance(store, PythonTree):
+                    python.append(store.parts())
+                    sections.append([])
+                else:
+                    sections.append(store.dump())
             header = {
                 "format": _FORMAT,
                 "layout": layout(),
@@ -659,14 +700,14 @@ class Accumulator:
                 "taken": now.taken is not None,
                 "begun": bool(now.stores),
                 "sizes": [[len(part) for part in parts] for parts in sections],
-                "states": [group.row.state_size for group in self._groups],
+                "states": [group.state_size for group in self._groups],
             }
         text = json.dumps(header).encode()
         body = b"".join(part for parts in sections for part in parts)
         if now.taken is not None:
             body += now.taken.astype("<i8").tobytes()
         rest = len(text).to_bytes(4, "little") + text + body
-        return _MAGIC + hashlib.sha256(rest).digest() + rest
+        return _MAGIC + hashlib.sha256(rest).digest() + rest, tuple(python)
 
     @classmethod
     def from_bytes(cls, data: bytes, reductions: tuple[Reduction, ...] = ()) -> Accumulator:
@@ -692,13 +733,18 @@ class Accumulator:
 
     def __reduce__(self) -> Any:
         own = tuple(k for k in self._names if isinstance(k, Reduction))
-        return _restored, (self.to_bytes(), own)
+        data, python = self._to_bytes()
+        return _restored, (data, own, python) if python else (data, own)
+
+
+#: What keeps the states of a pass.
+Store = States | Tree | PythonTree
 
 
 class _Progress(NamedTuple):
     """All that chunks change, replaced as a whole."""
 
-    stores: tuple[States | Tree, ...]
+    stores: tuple[Store, ...]
     flags: tuple[int, ...]
     length: int  # elements along the reduced axes so far
     taken: Array | None  # how many of them each result is of, where some were left out
@@ -744,8 +790,10 @@ def _damaged(why: str) -> ValueError:
     return ValueError(f"data must be what Accumulator.to_bytes gave, got bytes that {why}")
 
 
-def _restored(data: bytes, reductions: tuple[Reduction, ...]) -> Accumulator:
-    """Make an accumulator of bytes, of which nothing is trusted."""
+def _restored(
+    data: bytes, reductions: tuple[Reduction, ...], python: tuple[Any, ...] = ()
+) -> Accumulator:
+    """Make an accumulator of bytes, of which nothing is trusted, and parts that a pickle has."""
     import hashlib
     import json
 
@@ -767,14 +815,16 @@ def _restored(data: bytes, reductions: tuple[Reduction, ...]) -> Accumulator:
             raise _damaged(f"are of format {header['format']!r}, not {_FORMAT}")
         if header["layout"] != layout():
             raise _damaged(f"are of another kind of machine, {header['layout']!r}")
-        return _filled(header, memoryview(rest)[4 + length :], reductions)
+        return _filled(header, memoryview(rest)[4 + length :], reductions, python)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         if isinstance(error, ValueError) and str(error).startswith(("data ", "reductions ")):
             raise
         raise _damaged(f"describe none ({type(error).__name__}: {error})") from None
 
 
-def _filled(header: Any, body: memoryview, reductions: tuple[Reduction, ...]) -> Accumulator:
+def _filled(
+    header: Any, body: memoryview, reductions: tuple[Reduction, ...], python: tuple[Any, ...]
+) -> Accumulator:
     own = iter(reductions)
     names: list[Any] = [next(own, None) if k is None else k for k in header["reduction"]]
     if None in names or next(own, None) is not None:
@@ -806,12 +856,14 @@ def _filled(header: Any, body: memoryview, reductions: tuple[Reduction, ...]) ->
         return acc
     if acc._shape is None:
         raise _damaged("have states of no shape")
-    if header["states"] != [group.row.state_size for group in acc._groups]:
+    if header["states"] != [group.state_size for group in acc._groups]:
         raise _damaged("have states of another version")
-    return _with_states(acc, header, body)
+    return _with_states(acc, header, body, iter(python))
 
 
-def _with_states(acc: Accumulator, header: Any, body: memoryview) -> Accumulator:
+def _with_states(
+    acc: Accumulator, header: Any, body: memoryview, python: Iterator[Any]
+) -> Accumulator:
     shape = acc._shape
     assert shape is not None
     sizes = header["sizes"]
@@ -825,14 +877,19 @@ def _with_states(acc: Accumulator, header: Any, body: memoryview) -> Accumulator
     if not all(type(k) is int and 0 <= k <= OVERFLOW | INVALID | DIVIDE | EMPTY for k in flags):
         raise _damaged("have wrong flags")
     position, stores = 0, []
-    for kind, parts in zip(acc._kinds(shape), sizes, strict=True):
+    for group, parts in zip(acc._groups, sizes, strict=True):
         sections = []
         for size in parts:
             if type(size) is not int or not 0 <= size <= len(body) - position:
                 raise _damaged("end too early")
             sections.append(bytes(body[position : position + size]))
             position += size
-        store = store_of(kind).loaded(kind, sections)
+        store: Store | None
+        if isinstance(group, PythonGroup):
+            store = PythonTree(group.functions, shape, acc._dtypes[0]).loaded(next(python, None))
+        else:
+            kind = acc._kind(group, shape)
+            store = store_of(kind).loaded(kind, sections)
         if store is None:
             raise _damaged("hold no states")
         store.count_on(number)

@@ -292,8 +292,8 @@ static void fold_columns_(column_states_ *all, double parameter, size_t lanes, c
                     accumulate_column_(all, k + e, parameter, x[k + e]);
         }}
     }}
-    /* States that fill the nearest cache stay in registers for some rows; of fewer columns, some rows
-     * at a time are read more slowly than one after the other. */
+    /* States that fill the nearest cache stay in registers for some rows. Of fewer columns, some
+     * rows at a time are read more slowly than one after the other. */
     for (; lanes == 1 && columns >= WIDE_ && i + 4 <= rows; i += 4) {{
         const char *row = data + (ptrdiff_t)i * row_stride;
         const T *x0 = (const void *)row, *x1 = (const void *)(row + row_stride);

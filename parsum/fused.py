@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from parsum.expression import Expression, Kind, Typed
-from parsum.reduction import ARRAYS_LIMIT, map_at
+from parsum.reduction import ARRAYS_LIMIT, map_at, mapped
 from parsum.under_dask import is_lazy
 
 Array = np.ndarray[Any, Any]
@@ -132,6 +132,22 @@ class Fused:
 
     def __repr__(self) -> str:
         return f"Fused({self.text!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def each(self, change: Callable[[Array], Array]) -> Fused:
+        """Return the expression over arrays that are each changed alike: parts, other axes."""
+        new = object.__new__(Fused)
+        for name in ("dtype", "map", "masked", "text"):
+            setattr(new, name, getattr(self, name))
+        new.arrays = tuple(map(change, self.arrays))
+        new.mask = None if self.mask is None else change(self.mask)
+        new.shape, new.ndim, new.size = (
+            new.arrays[0].shape, new.arrays[0].ndim, new.arrays[0].size
+        )  # fmt: skip
+        return new
+
+    def computed(self) -> Array:
+        """Return the elements as an array."""
+        return mapped(self.map, self.arrays, self.shape, self.dtype)
 
     @property
     def nbytes(self) -> int:

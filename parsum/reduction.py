@@ -415,6 +415,30 @@ def map_at(place: int) -> Any:
     return ffi.cast("parsum_map", place)
 
 
+def mapped(
+    map_: Any,
+    arrays: tuple[np.ndarray[Any, Any], ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> np.ndarray[Any, Any]:
+    """Return the elements that a map gives of arrays of that shape."""
+    out: np.ndarray[Any, Any] = np.empty(shape, dtype)
+    if not out.size:
+        return out
+    pointers = ffi.new("void const *[]", len(arrays))
+    strides = ffi.new("ptrdiff_t[]", len(arrays))
+    keep = []
+    for k, array in enumerate(arrays):
+        single = not any(array.strides)
+        elements = array[(0,) * array.ndim] if single else array
+        plain = np.ascontiguousarray(elements, array.dtype.newbyteorder("="))
+        keep.append(buffer_of(plain))
+        pointers[k] = keep[-1]
+        strides[k] = 0 if single else plain.itemsize
+    map_(buffer_of(out), pointers, strides, out.size)
+    return out
+
+
 def can_convert(element: int, kernel: int) -> bool:
     """Tell whether elements of one type can be taken in by a kernel of another."""
     return element == kernel or bool(lib.parsum_can_convert(element, kernel))

@@ -152,9 +152,6 @@ def test_several_and_own_reductions(folder):
                         parallel_reduce(array, what, axis=axis),
                         f"{size} {axis}",
                     )
-    python = Reduction.from_python(identity=int, accumulate=max, combine=max)
-    with pytest.raises(TypeError, match="a must be an array for functions in Python"):
-        parallel_reduce(file, python)
     with pytest.raises(TypeError, match="where must be left out"):
         parallel_reduce(file, ("sum", "mean"), where=array > 0)
     with pytest.raises(TypeError, match="where must be left out"):

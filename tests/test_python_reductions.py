@@ -25,7 +25,7 @@ from kernels import tree
 from layouts import LAYOUTS, lay_out
 from reference import arrays, axes, examples, masks
 
-from parsum import Accumulator, Fused, Reduction, engine, parallel_reduce
+from parsum import Reduction, engine, parallel_reduce
 
 # States are trees in parentheses, leaves their elements: what was combined with what shows.
 
@@ -515,12 +515,6 @@ def test_arguments(changed, error, message):
 
 
 def test_what_they_do_not_take():
-    with pytest.raises(TypeError, match="a must be an array for functions in Python, got Fused"):
-        parallel_reduce("x + 1", total(), x=np.ones(3))
-    with pytest.raises(TypeError, match="a must be an array for functions in Python, got Fused"):
-        parallel_reduce(Fused("x + 1", {"x": np.ones(3)}), total())
-    with pytest.raises(TypeError, match="reduction must not be of functions in Python"):
-        Accumulator(total(), dtype=float)
     with pytest.raises(TypeError, match="dtype must be left out"):
         parallel_reduce([1.0], total(), dtype=float)
 

@@ -155,6 +155,11 @@ class Group:
         self.parameter = alone.parameter if offsets is None else 0.0
         self.skip_nan = alone.skip_nan if offsets is None else False
 
+    @property
+    def state_size(self) -> int:
+        """Bytes of the state of one result."""
+        return self.row.state_size
+
     def records(self, kept: tuple[int, ...]) -> Array:
         """Return a new array for the results of outputs of that shape."""
         if self.type == BYTE and self.row.values > 1:
@@ -185,6 +190,21 @@ class Group:
                 yield part, values.view(part.result), own_flags
             else:
                 yield part, as_results(values, part.result), own_flags
+
+
+class PythonGroup:
+    """A reduction of functions in Python, which makes a pass of its own."""
+
+    __slots__ = ("functions", "parts")
+
+    numbered = False
+    #: Its states are no bytes.
+    state_size = 0
+
+    def __init__(self, part: Part) -> None:
+        assert isinstance(part.reduction, Reduction) and part.reduction.python is not None
+        self.parts = [part]
+        self.functions = part.reduction.python
 
 
 def passes_of(parts: list[Part]) -> list[list[Part]]:

@@ -7,9 +7,10 @@ interrupted still has the old one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -392,38 +393,49 @@ def store_of(kind: Kind) -> type[States | Tree]:
 
 
 def _pieces(chunk: Chunk) -> Iterator[tuple[tuple[Array, ...], Array | None]]:
-    """Give a chunk with its reduced axes joined as the first axis, in C order, piece by piece."""
+    """Give a chunk with its reduced axes joined as the first axis, in C order, piece by piece.
+
+    An expression is computed a piece at a time.
+    """
     if chunk.where is None and all(
         type(array) is np.ndarray and array.ndim == 1 for array in chunk.arrays
     ):
         yield chunk.arrays, None
         return
-    arrays: list[Array] = [*chunk.arrays, *(() if chunk.where is None else (chunk.where,))]
-    for array in arrays:
-        if isinstance(array, Fused):
-            raise TypeError(
-                "chunks must be arrays where the order of combination shows in the result, got "
-                f"{array!r}"
-            )
+    arrays: list[Any] = [*chunk.arrays, *(() if chunk.where is None else (chunk.where,))]
+    fused = any(isinstance(array, Fused) for array in arrays)
     ndim, axes = arrays[0].ndim, chunk.axes
     kept = [k for k in range(ndim) if k not in axes]
-    arrays = [array.transpose((*axes, *kept)) for array in arrays]
+    arrays = [each(array, lambda a: a.transpose((*axes, *kept))) for array in arrays]
     count = len(axes)
     if count == 0:
-        arrays = [array[None] for array in arrays]
+        arrays = [each(array, lambda a: a[None]) for array in arrays]
         count = 1
     shape = arrays[0].shape
     last = tuple(shape[count:])
-    whole = all(array.flags.c_contiguous for array in arrays)
-    length = len(arrays[0])
-    size = max(1, arrays[0].nbytes // max(length, 1))
-    step = length if whole or count == 1 else max(1, _PIECE // size)
+    whole = not fused and (count == 1 or all(array.flags.c_contiguous for array in arrays))
+    length = shape[0]
+    size = max(1, arrays[0].dtype.itemsize * count_of(shape[1:]))
+    step = length if whole else max(1, _PIECE // size)
     for begin in range(0, length, max(step, 1)):
-        parts = tuple(array[begin : begin + step].reshape(-1, *last) for array in arrays)
+        part = slice(begin, begin + step)
+        parts = tuple(
+            _computed(each(array, itemgetter(part))).reshape(-1, *last) for array in arrays
+        )
         if chunk.where is None:
             yield parts, None
         else:
             yield parts[:-1], parts[-1]
+
+
+def each(array: Any, change: Callable[[Array], Array]) -> Any:
+    """Change an array, or all those of an expression alike."""
+    return array.each(change) if isinstance(array, Fused) else change(array)
+
+
+def _computed(array: Any) -> Array:
+    result: Array = array.computed() if isinstance(array, Fused) else array
+    return result
 
 
 def layout() -> list[Any]:

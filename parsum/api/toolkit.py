@@ -34,8 +34,10 @@ from parsum.api.documents import documented
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import Part, as_number, as_results, custom_operation, joined, passes_of
 from parsum.api.passes import reduce_pass
-from parsum.api.python_job import PythonJob
-from parsum.api.streaming import Reduced
+from parsum.api.python_job import Elements, PythonJob, results_of
+from parsum.api.python_states import PythonTree
+from parsum.api.states import Chunk
+from parsum.api.streaming import Reduced, pieces_of
 from parsum.custom import PythonFunctions, Reduction
 from parsum.expression import Expression
 from parsum.fused import Fused
@@ -277,19 +279,39 @@ def _reduce_python(
     options: Options,
 ) -> Any:
     """Do what reduce_custom does, by functions in Python."""
-    if isinstance(array, (Fused, Source)):
-        raise TypeError(f"a must be an array for functions in Python, got {array!r}")
     axes = check_axes(axis, array.ndim)
     keepdims = check_keepdims(keepdims)
     included = without(mask, check_where(where, array))
-    number = engine.resolve_workers(options.workers, array.nbytes)
-    job = PythonJob(functions, array, axes, included)
-    engine.run_job(job, number, options.executor, options.progress)
+    if isinstance(array, Source):
+        results = _results_of_source(array, functions, axes, options)
+    else:
+        elements = Elements(array, axes, included, copies=False)
+        number = engine.resolve_workers(options.workers, array.nbytes)
+        job = PythonJob(functions, elements, max(1, -(-elements.length // functions.chunk)))
+        engine.run_job(job, number, options.executor, options.progress)
+        results = results_of(functions, len(elements.outputs), job.nodes)
     if len(axes) == array.ndim and not keepdims and out is None and mask is None:
-        return job.results[0]
+        return results[0]
     shape = kept_shapes(array.shape, axes)[keepdims]
-    values: Array = np.asarray(job.results, functions.result)
+    values: Array = np.asarray(results, functions.result)
     return _given(a, values.reshape(shape + values.shape[1:]), mask, axes, keepdims, out, name)
+
+
+def _results_of_source(
+    source: Source, functions: PythonFunctions, axes: tuple[int, ...], options: Options
+) -> list[Any]:
+    """Return the results of a source, which is read piece by piece."""
+    tree = PythonTree(functions, kept_shapes(source.shape, axes)[0], source.dtype)
+    alone = options._replace(progress=None)
+    with engine.reporting(options.progress, source.nbytes) as report:
+        done = 0
+        for array, mask in pieces_of(source, axes):
+            along = axes if array.ndim == source.ndim else (0,)
+            tree, _ = tree.with_chunk(Chunk((array,), along, without(mask, None)), 0, alone)
+            done += array.nbytes
+            if report:
+                report(done, max(done, source.nbytes))
+    return tree.results()
 
 
 # ---- several at once ----
