@@ -243,13 +243,15 @@ static char *map_run(const parsum_job *job, worker *w, size_t output, size_t fir
 }
 
 /* How many rows of a tile, from element `first` of each output on, are one run in sources number
- * `begin` to `end`: rows that are as long as the innermost dimension and follow each other. */
-static size_t joined_rows(const parsum_job *job, const worker *w, int begin, int end, size_t width,
-                          size_t first, size_t rows)
+ * `begin` to `end`: rows that are as long as the innermost dimension (they begin where that does,
+ * as what stands before them are tiles of that width, or all other outputs) and follow each other.
+ */
+static size_t joined_rows(const parsum_job *job, int begin, int end, size_t width, size_t first,
+                          size_t rows)
 {
     const int last = job->view.kept - 1;
     const size_t length = (size_t)row_of(job, SHAPE)[last], run = run_length(job, first);
-    if (width != length || first_output(job, w->tile) % length)
+    if (width != length)
         return 1;
     for (int k = begin; k < end; k++)
         if (job->source[k].along != (ptrdiff_t)length * row_of(job, job->source[k].row)[last])
@@ -273,7 +275,7 @@ static char *map_rows(const parsum_job *job, worker *w, size_t width, size_t fir
     for (int k = 0; k < job->sources; k++)
         strides[k] = row_of(job, job->source[k].row)[job->view.kept - 1];
     for (size_t r = 0; r < rows;) {
-        const size_t joined = joined_rows(job, w, 0, job->sources, width, first + r, rows - r);
+        const size_t joined = joined_rows(job, 0, job->sources, width, first + r, rows - r);
         for (size_t j = 0; j < width;) {
             const size_t run = kept_run(job, w, width, j);
             for (int k = 0; k < job->sources; k++)
@@ -406,7 +408,7 @@ static void gather_rows(const parsum_job *job, worker *w, size_t width, size_t f
         const ptrdiff_t stride = row_of(job, s->row)[job->view.kept - 1];
         const int in_runs = row_of(job, SHAPE)[job->view.kept - 1] >= SHORT_RUN;
         for (size_t r = 0; r < rows;) {
-            const size_t joined = joined_rows(job, w, k, k + 1, width, first + r, rows - r);
+            const size_t joined = joined_rows(job, k, k + 1, width, first + r, rows - r);
             const char *data = s->data + offset_of(job, s->row, 1, first + r);
             char *out = w->gathered[k] + r * width * s->size;
             if (in_runs || joined > 1)
