@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,8 @@ _WEAK: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, comp
 
 
 @lru_cache(maxsize=1024)
-def _expression(text: str) -> Expression:
+def parsed(text: str) -> Expression:
+    """Return an expression, which is parsed once."""
     return Expression(text)
 
 
@@ -68,7 +70,7 @@ class Fused:
     __slots__ = ("arrays", "dtype", "map", "mask", "masked", "ndim", "shape", "size", "text")
 
     def __init__(self, text: str, arrays: Mapping[str, Any]) -> None:
-        expression = _expression(text) if isinstance(text, str) else Expression(text)
+        expression = parsed(text) if isinstance(text, str) else Expression(text)
         missing = [name for name in expression.names if name not in arrays]
         if missing:
             raise ValueError(f"{missing[0]} must be given, as {text!r} names it")
@@ -91,7 +93,7 @@ class Fused:
             if weak is not None:
                 array = _number(name, value, weak)
             else:
-                array = np.asarray(np.ma.getdata(value))
+                array = np.asarray(value)  # of a masked array, its data
             mask = np.ma.getmask(value) if isinstance(value, np.ma.MaskedArray) else np.ma.nomask
             masks.append(None if mask is np.ma.nomask else mask)
             given.append(array)
@@ -102,12 +104,15 @@ class Fused:
                 )
             kinds.append(array.dtype.newbyteorder("=") if weak is None else type(value))
         try:
-            self.shape: tuple[int, ...] = np.broadcast_shapes(*(array.shape for array in given))
+            shapes = {array.shape for array in given}
+            self.shape: tuple[int, ...] = (
+                shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
+            )
         except ValueError:
-            shapes = ", ".join(
+            named = ", ".join(
                 f"{name} {array.shape}" for name, array in zip(expression.names, given, strict=True)
             )
-            raise ValueError(f"arrays must have shapes that broadcast, got {shapes}") from None
+            raise ValueError(f"arrays must have shapes that broadcast, got {named}") from None
         self.text = text
         typed, self.map = _map(expression, tuple(kinds))
         self.dtype = typed.dtype
@@ -118,9 +123,12 @@ class Fused:
                     f"{arrays[name]}"
                 )
         #: In the order in which the map reads them.
-        self.arrays = tuple(np.broadcast_to(array, self.shape) for array in given)
+        self.arrays = tuple(
+            array if array.shape == self.shape else np.broadcast_to(array, self.shape)
+            for array in given
+        )
         self.ndim = len(self.shape)
-        self.size = int(np.prod(self.shape, dtype=np.intp))
+        self.size = math.prod(self.shape)
         #: Whether results are masked arrays.
         self.masked = any(isinstance(arrays[name], np.ma.MaskedArray) for name in expression.names)
         #: The elements that are left out.

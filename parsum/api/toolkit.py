@@ -39,8 +39,7 @@ from parsum.api.python_states import PythonTree
 from parsum.api.states import Chunk
 from parsum.api.streaming import Reduced, pieces_of
 from parsum.custom import PythonFunctions, Reduction
-from parsum.expression import Expression
-from parsum.fused import Fused
+from parsum.fused import Fused, parsed
 from parsum.reduction import BYTE, MEMBERS_LIMIT
 from parsum.sources import Chunks, Source
 from parsum.under_dask import is_lazy
@@ -135,7 +134,7 @@ def parallel_reduce(
     if not isinstance(a, str):
         elements = located(a)
     else:
-        names = Expression(a).names
+        names = parsed(a).names
         elements = Fused(a, {name: arguments.pop(name) for name in names if name in arguments})
     if isinstance(reduction, (tuple, list)):
         return _several(
