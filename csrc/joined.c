@@ -8,7 +8,7 @@
 #include "reductions.h"
 
 /* Bytes of a block of elements, which all members but the first find in cache. */
-#define BLOCK_BYTES 16384
+#define BLOCK_BYTES 8192
 _Static_assert(BLOCK_BYTES <= LEAF * ELEMENT_MAX, "a block fits on the stack");
 #define RECORD_HEAD 16 /* bytes from the flags of a member's result to its values */
 
