@@ -403,17 +403,18 @@ static int NAME(reduce_rows_nan)(const void *data, size_t rows, ptrdiff_t row_st
                                  lows, outside);
 }
 
-/* The pairwise tree over a leaf's lanes, for every column. */
-static inline void NAME(join_lanes)(double *lanes, size_t width, double *sums)
+/* The pairwise tree over so many lanes of a leaf, for every column. */
+static inline void NAME(join_lanes)(double *lanes, size_t count, size_t width, double *sums)
 {
-    for (size_t half = FAST_LANES / 2; half; half /= 2)
+    for (size_t half = count / 2; half; half /= 2)
         for (size_t k = 0; k < half * width; k++)
             lanes[k] += lanes[k + half * width];
     memcpy(sums, lanes, width * sizeof *sums);
 }
 
 /* The fixed tree of method "fast": element i of a leaf goes to lane i % FAST_LANES, in order; the
- * lanes are added pairwise. -0.0 is the identity of addition for every float. */
+ * lanes are added pairwise. -0.0 is the identity of addition for every float: lanes that no element
+ * goes to need not be there. */
 static double NAME(leaf)(const void *data, size_t n)
 {
     const ELEMENT *p = data;
@@ -434,7 +435,7 @@ static double NAME(leaf)(const void *data, size_t n)
     for (size_t l = 0; i < n; i++, l++)
         lanes[l] += WIDEN(p + i);
     double sum;
-    NAME(join_lanes)(lanes, 1, &sum);
+    NAME(join_lanes)(lanes, FAST_LANES, 1, &sum);
     return sum;
 }
 
@@ -444,30 +445,34 @@ static void NAME(leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stri
 {
     enum { WIDTH = 64 }; /* columns at once: 16 KB of lanes */
     double lanes[FAST_LANES * WIDTH];
+    size_t count = FAST_LANES;
+    while (count / 2 >= rows && count > 1)
+        count /= 2;
     if (row_stride == (ptrdiff_t)(columns * sizeof(ELEMENT)) && columns <= WIDTH) {
-        /* FAST_LANES rows are one run, as long as the lanes are. */
+        /* As many rows are one run, as long as the lanes are. */
         const ELEMENT *p = data;
-        const size_t period = FAST_LANES * columns, all = rows * columns;
+        const size_t period = count * columns, all = rows * columns;
         for (size_t k = 0; k < period; k++)
             lanes[k] = -0.0;
-        size_t i = 0;
-        for (; i + period <= all; i += period) {
-            for (size_t k = 0; k < period; k += LANES) { /* LANES divides FAST_LANES */
+        for (size_t i = 0; i < all; i += period) {
+            const size_t run = all - i < period ? all - i : period;
+            size_t k = 0;
+            for (; k + LANES <= run; k += LANES) {
                 vec_f64 v, sum;
                 NAME(load_any)(&v, p + i + k);
                 memcpy(&sum, lanes + k, sizeof sum);
                 sum += v;
                 memcpy(lanes + k, &sum, sizeof sum);
             }
+            for (; k < run; k++)
+                lanes[k] += WIDEN(p + i + k);
         }
-        for (size_t k = 0; i < all; i++, k++)
-            lanes[k] += WIDEN(p + i);
-        NAME(join_lanes)(lanes, columns, sums);
+        NAME(join_lanes)(lanes, count, columns, sums);
         return;
     }
     for (size_t first = 0; first < columns; first += WIDTH) {
         size_t width = columns - first < WIDTH ? columns - first : WIDTH;
-        for (size_t k = 0; k < FAST_LANES * width; k++)
+        for (size_t k = 0; k < count * width; k++)
             lanes[k] = -0.0;
         for (size_t r = 0; r < rows; r++) {
             const ELEMENT *p =
@@ -484,7 +489,7 @@ static void NAME(leaf_columns)(const void *data, size_t rows, ptrdiff_t row_stri
             for (; j < width; j++)
                 lane[j] += WIDEN(p + j);
         }
-        NAME(join_lanes)(lanes, width, sums + first);
+        NAME(join_lanes)(lanes, count, width, sums + first);
     }
 }
 

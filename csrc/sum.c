@@ -879,6 +879,69 @@ FAST(f16, uint16_t)
 FAST(f32, float)
 FAST(f64, double)
 
+/* Whole columns and rows of at most a leaf. */
+static int finish_fast_sums(const double *sums, size_t n, uint64_t count,
+                            int (*finish)(const void *state, int type, void *result), int type,
+                            char *result)
+{
+    int flags = 0;
+    for (size_t j = 0; j < n; j++) {
+        const fast_state state = {sums[j], count};
+        flags |= finish(&state, type, result + j * parsum_type_size[type]);
+    }
+    return flags;
+}
+
+#define SHORT_FAST_ROW 16 /* rows of so many elements are turned into columns */
+#define FAST_ROWS 64      /* so many at a time */
+
+#define SHORT_FAST(VERB, FINISH, TYPE, ELEMENT)                                                    \
+    static int reduce_##VERB##_columns_##TYPE(const void *data, size_t rows, ptrdiff_t row_stride, \
+                                              size_t columns, double parameter, int type,          \
+                                              char *result)                                        \
+    {                                                                                              \
+        double sums[TILE];                                                                         \
+        (void)parameter;                                                                           \
+        parsum_kernels()->TYPE.leaf_columns(data, rows, row_stride, columns, sums);                \
+        return finish_fast_sums(sums, columns, rows, FINISH, type, result);                        \
+    }                                                                                              \
+    static int reduce_##VERB##_rows_##TYPE(const void *data, size_t rows, ptrdiff_t row_stride,    \
+                                           size_t n, double parameter, int type, char *result)     \
+    {                                                                                              \
+        const float_kernels *kernels = &parsum_kernels()->TYPE;                                    \
+        const size_t size = parsum_type_size[type];                                                \
+        int flags = 0;                                                                             \
+        (void)parameter;                                                                           \
+        for (size_t first = 0; first < rows; first += FAST_ROWS) {                                 \
+            const size_t count = rows - first < FAST_ROWS ? rows - first : FAST_ROWS;              \
+            const char *row = (const char *)data + (ptrdiff_t)first * row_stride;                  \
+            double sums[FAST_ROWS];                                                                \
+            ELEMENT turned[SHORT_FAST_ROW * FAST_ROWS];                                            \
+            if (n <= SHORT_FAST_ROW) {                                                             \
+                for (size_t j = 0; j < count; j++)                                                 \
+                    for (size_t i = 0; i < n; i++)                                                 \
+                        memcpy(&turned[i * count + j],                                             \
+                               row + (ptrdiff_t)j * row_stride + i * sizeof(ELEMENT),              \
+                               sizeof(ELEMENT));                                                   \
+                kernels->leaf_columns(turned, n, (ptrdiff_t)(count * sizeof(ELEMENT)), count,      \
+                                      sums);                                                       \
+            } else {                                                                               \
+                for (size_t j = 0; j < count; j++)                                                 \
+                    sums[j] = kernels->leaf(row + (ptrdiff_t)j * row_stride, n);                   \
+            }                                                                                      \
+            flags |= finish_fast_sums(sums, count, n, FINISH, type, result + first * size);        \
+        }                                                                                          \
+        return flags;                                                                              \
+    }
+
+#define SHORT_FASTS(TYPE, ELEMENT)                                                                 \
+    SHORT_FAST(fast_sum, finish_fast, TYPE, ELEMENT)                                               \
+    SHORT_FAST(fast_mean, finish_fast_mean, TYPE, ELEMENT)
+
+SHORT_FASTS(f16, uint16_t)
+SHORT_FASTS(f32, float)
+SHORT_FASTS(f64, double)
+
 /* ---- integers: 128 bits hold 2^64 elements of 64 bits ---- */
 
 #define EXACT_INTEGER (INT64_C(1) << 53) /* a double has all integers up to here */
@@ -1403,9 +1466,9 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .finish = FINISH,                                                                          \
         .valid = valid_exact,                                                                      \
     }
-#define FAST_ROW(OPERATION, FINISH, TYPE, ELEMENT_TYPE)                                            \
+#define FAST_ROW(VERB, FINISH, TYPE, ELEMENT_TYPE)                                                 \
     {                                                                                              \
-        .operation = OPERATION,                                                                    \
+        .operation = #VERB,                                                                        \
         .method = "fast",                                                                          \
         .element = ELEMENT_TYPE,                                                                   \
         .results = FLOATS,                                                                         \
@@ -1415,6 +1478,8 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         .identity = identity_fast,                                                                 \
         .accumulate = accumulate_fast_##TYPE,                                                      \
         .accumulate_columns = accumulate_fast_columns_##TYPE,                                      \
+        .reduce_columns = reduce_fast_##VERB##_columns_##TYPE,                                     \
+        .reduce_rows = reduce_fast_##VERB##_rows_##TYPE,                                           \
         .combine = combine_fast,                                                                   \
         .finish = FINISH,                                                                          \
     }
@@ -1423,8 +1488,8 @@ static int finish_compensated_mean(const void *state, int type, void *result)
         EXACT_ROW("mean", "exact", TYPE, mean_##TYPE, finish_exact_mean, ELEMENT_TYPE),            \
         EXACT_ROW("abs_sum", NULL, abs_##TYPE, abs_sum_##TYPE, finish_exact, ELEMENT_TYPE),        \
         EXACT_ROW("nansum", "exact", nan_##TYPE, nan_sum_##TYPE, finish_exact, ELEMENT_TYPE),      \
-        FAST_ROW("sum", finish_fast, TYPE, ELEMENT_TYPE),                                          \
-        FAST_ROW("mean", finish_fast_mean, TYPE, ELEMENT_TYPE)
+        FAST_ROW(sum, finish_fast, TYPE, ELEMENT_TYPE),                                            \
+        FAST_ROW(mean, finish_fast_mean, TYPE, ELEMENT_TYPE)
 
 /* Integers are exact by either method, so their rows name none. */
 #define INTEGER_ROW(OPERATION, RESULTS, FINISH, NAME, ELEMENT_TYPE)                                \

@@ -13,7 +13,7 @@ from layouts import LAYOUTS_OF_ONE_ORDER, lay_out
 from oracle import SCALE, assert_same_bits, bits, scaled_integer
 from strategies import AROUND, COMPLEX, FAMILIES, FLOATS, LONG, SHORT, generate
 
-from parsum import parallel_sum
+from parsum import parallel_mean, parallel_sum
 
 BOUNDED = ["normal", "uniform", "cancelling", "many zeros", "edges", "subnormal", "wide"]
 
@@ -156,3 +156,43 @@ def test_axis_where_initial_and_out():
     out = np.empty(300)
     assert parallel_sum(values, axis=0, method="fast", out=out) is out
     assert_same_bits(out, np.sum(values, axis=0))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("function", [parallel_sum, parallel_mean])
+def test_short_rows_and_columns_have_the_bits_of_runs(dtype, function):
+    """About the lanes, the rows that are turned into columns, and what is taken in at once."""
+    rng = np.random.default_rng(8)
+    for n in (1, 2, 3, 8, 15, 16, 17, 31, 32, 33, 100, 511, 512, 513, 1024, 1025):
+        for count in (1, 3, 63, 64, 65, 130, 1100):
+            if n * count > 80_000:
+                continue
+            a = (rng.standard_normal((count, n)) * 10.0 ** rng.integers(-3, 3, (count, n))).astype(
+                dtype
+            )
+            a[0] = -0.0
+            a[-1, n // 2] = -0.0
+            with np.errstate(all="ignore"):
+                expected = [function(row.copy(), method="fast") for row in a]
+            columns = np.ascontiguousarray(a.T)
+            wider = np.pad(columns, ((0, 0), (1, 2)))[:, 1:-2]
+            for laid, axis in ((a, 1), (a.T, 0), (columns, 0), (wider, 0), (columns.T, 1)):
+                actual = function(laid, axis=axis, method="fast")
+                assert actual.dtype == dtype
+                assert actual.tobytes() == np.array(expected).tobytes(), (n, count, axis)
+
+
+def test_short_rows_and_columns_report_what_happens():
+    for shape in ((5, 100), (100, 5), (40, 40)):
+        for axis in (0, 1):
+            a = np.ones(shape, "f4")
+            a[tuple(k // 2 for k in shape)] = 3e38
+            a[shape[0] // 2, shape[1] // 2 - 1] = a[shape[0] // 2 - 1, shape[1] // 2] = 3e38
+            with np.errstate(all="warn"), pytest.warns(RuntimeWarning, match="overflow"):
+                actual = parallel_sum(a, axis=axis, method="fast")
+            assert np.isinf(actual).sum() == 1
+            a[...] = 1
+            a[0, 0], a[0, 1], a[1, 0] = np.inf, -np.inf, -np.inf
+            with np.errstate(all="warn"), pytest.warns(RuntimeWarning, match="invalid"):
+                actual = parallel_sum(a, axis=axis, method="fast")
+            assert np.isnan(actual).sum() == 1
