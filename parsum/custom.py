@@ -395,6 +395,10 @@ class Reduction:
         """Return the dtype of results, of elements of that dtype."""
         return kernel if self._result is None else self._result
 
+    def row_of(self, dtype: DType) -> Row | None:
+        """Return the row for elements of a dtype as they are, if it was made before."""
+        return self._rows.get(dtype)
+
     def row(self, kernel: DType) -> Row:
         """Return the row for elements of a dtype, made when it is first asked for."""
         row = self._rows.get(kernel)

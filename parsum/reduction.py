@@ -182,6 +182,17 @@ class View:
     into_states: bool = False
 
 
+def reduce_bytes(row: Row, parameter: float, array: np.ndarray[Any, Any]) -> tuple[Any, int]:
+    """Return the record of a contiguous array's reduction by one C call, and flags.
+
+    ValueError or BufferError if it is not contiguous.
+    """
+    record: np.ndarray[Any, Any] = np.empty(row.values, np.uint8)
+    data = buffer_of(array)
+    flags = lib.parsum_reduce(row.pointer, parameter, data, array.size, BYTE, buffer_of(record))
+    return record, check(flags)
+
+
 class Job:
     """One reduction of a view by several workers; holds what it points at until it is finished."""
 

@@ -10,6 +10,7 @@ import shutil
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
+from unittest import mock
 
 import kernels
 import numpy as np
@@ -25,6 +26,7 @@ from schedules import scheduled
 
 import parsum
 from parsum import Reduction, parallel_reduce
+from parsum.api import toolkit
 
 SIZES = [*range(10), 31, 32, 33, 1023, 1024, 1025, 100_000]
 
@@ -949,3 +951,72 @@ def test_all_compilers_give_the_same_bits(compiler, tmp_path):
     assert output(code, CC=compiler, PARSUM_CACHE_DIR=str(tmp_path)).split() == [
         sum_by_tree(a).hex(), parallel_reduce(a, DEVIATIONS, parameter=0.3).hex(),
     ]  # fmt: skip
+
+
+# ---- small arrays ----
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        kernels.plain_sum,
+        kernels.welford,
+        kernels.log_sum_exp,
+        kernels.geometric_mean,
+        kernels.runs,
+        kernels.histogram,
+        kernels.sum_of_deviations,
+    ],
+)
+def test_small_arrays_have_the_bits_of_the_general_way(make):
+    """One call of C does for them what a job does."""
+    reduction = make()
+    dtype = "uint8" if make is kernels.histogram else "float64"
+    itemsize = np.dtype(dtype).itemsize
+    for n in (1, 2, 31, 33, 1024, 1025, 5000, toolkit._SMALL // itemsize):
+        a = (np.abs(normal(n, n)) * 10.0 ** np.random.default_rng(n).integers(-3, 2, n)).astype(
+            dtype
+        )
+        for laid in (
+            a,
+            a[::-1],
+            a.reshape(-1, 1),
+            np.asfortranarray(a[: n // 2 * 2].reshape(-1, 2)),
+        ):
+            if not laid.size:
+                continue
+            with mock.patch.object(toolkit, "_SMALL", 0):
+                expected = parallel_reduce(laid, reduction, parameter=0.5)
+            actual = parallel_reduce(laid, reduction, parameter=0.5)
+            assert type(actual) is type(expected)
+            assert bits(actual) == bits(expected), (n, laid.shape)
+
+
+def test_small_arrays_are_no_jobs():
+    total, a = kernels.plain_sum(), normal(100)
+    first = parallel_reduce(a, total)  # compiled here
+    with mock.patch.object(toolkit, "reduce_custom", side_effect=AssertionError):
+        for options in ({}, {"workers": 2}, {"method": "fast"}, {"parameter": 3}):
+            assert parallel_reduce(a, total, **options) == first
+        for array, options in (
+            (a, {"axis": 0}),
+            (a, {"keepdims": True}),
+            (a[::2], {}),
+            ([1.0], {}),
+        ):
+            with pytest.raises(AssertionError):
+                parallel_reduce(array, total, **options)
+        for array in (a.astype(">f8"), a.astype("f4"), np.ma.array(a), a[:0], normal(8193)):
+            with pytest.raises(AssertionError):
+                parallel_reduce(array, total)
+    with pytest.raises(ValueError, match="workers must be -1 or at least 1, got 0"):
+        parallel_reduce(a, total, workers=0)
+
+
+def test_flags_of_small_arrays():
+    flagging = _flagging("PARSUM_OVERFLOW")
+    for _ in range(2):
+        with pytest.warns(RuntimeWarning, match="overflow encountered in flagging"):
+            parallel_reduce(np.full(3, 9.0), flagging)
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+            parallel_reduce(np.full(3, 9.0), flagging)

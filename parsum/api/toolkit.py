@@ -40,7 +40,7 @@ from parsum.api.states import Chunk
 from parsum.api.streaming import Reduced, pieces_of
 from parsum.custom import PythonFunctions, Reduction
 from parsum.fused import Fused, parsed
-from parsum.reduction import BYTE, MEMBERS_LIMIT
+from parsum.reduction import BYTE, MEMBERS_LIMIT, reduce_bytes
 from parsum.sources import Chunks, Source
 from parsum.under_dask import is_lazy
 
@@ -146,6 +146,10 @@ def parallel_reduce(
         for argument in arguments:
             raise TypeError(f"{argument} must be an argument of {reduction!r}, which has no such")
         options = check_options(workers, method, executor, progress)
+        if axis is None and out is None and keepdims is False and where is True and not progress:
+            result = _small(a, reduction, parameter)
+            if result is not None:
+                return result
         return reduce_custom(elements, reduction, axis, out, keepdims, where, options, parameter)
     name = check_name(reduction, "reduction", two=True)
     if parameter != 0.0:
@@ -243,6 +247,24 @@ def reduce_custom(
     shape = full if keepdims else kept
     result = result.reshape(shape + result.shape[len(kept) :])
     return _given(a, result, mask, axes, keepdims, out, reduction.name)
+
+
+#: Arrays of fewer bytes are reduced by one C call, which Ctrl-C and other workers wait for.
+_SMALL = 1 << 16
+
+
+def _small(a: Any, reduction: Reduction, parameter: float) -> Any:
+    """Return the reduction of all of a small plain array; None if something is not as that."""
+    if type(a) is not np.ndarray or not 0 < a.nbytes <= _SMALL or not a.flags.aligned:
+        return None
+    row = reduction.row_of(a.dtype)
+    if row is None or not row.on_stack:
+        return None
+    try:
+        records, flags = reduce_bytes(row, as_number(parameter), a)
+    except (ValueError, BufferError):
+        return None
+    return None if flags else as_results(records, reduction.result_dtype(a.dtype))[()]
 
 
 def _given(
