@@ -59,7 +59,7 @@ def two_vectors(dtype: str, nbytes: int) -> np.ndarray:
 def two_arrays(dtype: str, nbytes: int) -> np.ndarray:
     """Two vectors as arrays of their own lie: not at a distance of 2**28 bytes to the byte.
 
-    At that distance memory here gives whoever reads both at once 2.5 times less.
+    At that distance memory here gives whoever reads both at once half as much or less.
     """
     flat = normal(dtype, nbytes)
     n = flat.size // 2

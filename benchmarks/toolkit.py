@@ -182,6 +182,28 @@ def expression_rows(big: int) -> Iterator[Row]:
             )
 
 
+def expression_axis_rows(big: int) -> Iterator[Row]:
+    """Tables of numbers and weights for each of their columns, and two tables."""
+
+    def make(length: int) -> np.ndarray:
+        return shaped(two_arrays("float64", big // 2).ravel(), (2, -1, length))
+
+    def numpys(axis: int) -> Contestant:
+        return on_pair(lambda x, y: np.sum((x - y) ** 2, axis=axis))
+
+    for length, axis in ALONG:
+        yield Row(
+            "expression along an axis",
+            f"sum (x - y)**2 (N, {length}) axis={axis}",
+            partial(make, length),
+            {
+                "np.": numpys(axis),
+                "parsum": fused("(x - y)**2", "sum", axis=axis, workers=1),
+            },
+            (Bound("parsum", 1.0, "np."),),
+        )
+
+
 # ---- several at once ----
 
 SEVERAL = (("min", "max", "sum"), ("mean", "var"), ("sum", "count_nonzero"))
@@ -260,10 +282,13 @@ GROUPS = {
     "own": "Kernels of C text, beside the built-in ones",
     "own along an axis": "Kernels of C text along an axis, one worker, 64 MB",
     "expression": "Expressions over two arrays of 256 MB",
+    "expression along an axis": "Expressions over two tables of 64 MB, one worker",
     "several": "Several reductions at once, one worker",
     "accumulator": "Accumulators, one worker",
 }
-MAKERS = (own_rows, own_axis_rows, expression_rows, several_rows, accumulator_rows)
+MAKERS = (
+    own_rows, own_axis_rows, expression_rows, expression_axis_rows, several_rows, accumulator_rows,
+)  # fmt: skip
 
 
 def main() -> None:

@@ -136,6 +136,7 @@ def test_toolkit_prints_a_table_and_writes_json(tmp_path):
         "own/max float32, 2 workers",
         "own along an axis/count of positives float64 (N, 8) axis=1",
         "expression/sum abs(x - y)**2, 1 worker",
+        "expression along an axis/sum (x - y)**2 (N, 8) axis=0",
         "several/mean, var (N, 4096) axis=1",
         "accumulator/sum, fast float64, 1 MB chunks",
     ]
