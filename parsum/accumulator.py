@@ -30,7 +30,7 @@ from parsum.api.arguments import (
     located,
     without,
 )
-from parsum.api.call import native, tell
+from parsum.api.call import native, part_of, tell
 from parsum.api.named import FUNCTIONS, FUNCTIONS_OF_TWO, OWN_ARGUMENTS, check_name
 from parsum.api.parts import (
     Group,
@@ -40,7 +40,9 @@ from parsum.api.parts import (
     alone,
     as_number,
     joined,
+    pair_parts,
     passes_of,
+    whole_of,
 )
 from parsum.api.python_states import PythonTree
 from parsum.api.states import Chunk, Kind, States, Tree, count_of, layout, store_of
@@ -182,7 +184,7 @@ class Accumulator:
         if self._two:
             name = self._names[0]
             assert isinstance(name, str)
-            return [alone(PairPart(name, dtypes[0], dtypes[1], self._method))]
+            return [alone(part) for part in pair_parts(name, dtypes[0], dtypes[1], self._method)]
         parts = [
             Part(k, dtypes[0], self._method, self._parameter, self._arguments) for k in self._names
         ]
@@ -210,9 +212,12 @@ class Accumulator:
             and not part.reduction.commutative
             for part in group.parts
         )
+        part, dtypes = group.parts[0], self._dtypes
+        if isinstance(part, PairPart) and part.of:
+            dtypes = (part_of(dtypes[0]), dtypes[1])
         # In the tree of one call over all, whose elements are one after the other in memory.
         return Kind(
-            group.row, group.parameter, shape, self._dtypes, group.numbered, group.skip_nan,
+            group.row, group.parameter, shape, dtypes, group.numbered, group.skip_nan,
             in_order or group.row.ordered,
         )  # fmt: skip
 
@@ -376,10 +381,12 @@ class Accumulator:
         self._dtypes, self._groups, self._shape = dtypes, groups, kept
         now = self._now if self._now.stores else self._now_for(kept)
         stores, flags = [], []
-        for store, before in zip(now.stores, now.flags, strict=True):
+        for group, store, before in zip(groups, now.stores, now.flags, strict=True):
             new, more = store, 0
             if length and count_of(kept):
-                new, more = store.with_chunk(Chunk(arrays, axes, included), now.length, options)
+                part = group.parts[0]
+                own = part.taken(arrays) if isinstance(part, PairPart) else arrays
+                new, more = store.with_chunk(Chunk(own, axes, included), now.length, options)
                 new.count_on(now.length + length)
             stores.append(new)
             flags.append(before | more)
@@ -586,7 +593,10 @@ class Accumulator:
             if records.size:
                 flags |= store.values(group.type, records)
             for part, values, own in group.split(records, flags, shape):
-                results[part.reduction] = self._result(part, values, own, now, shape)
+                result = self._result(part, values, own, now, shape)
+                if isinstance(part, PairPart) and part.of == "imag":
+                    result = whole_of(results[part.reduction], result)
+                results[part.reduction] = result
         if not self._several:
             return next(iter(results.values()))
         return tuple(results[k] for k in self._names)

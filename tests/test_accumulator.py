@@ -145,6 +145,44 @@ def test_two_arrays(data):
     assert_same_results(outcome(accumulate), expected, f"{name} {dtype} {axis} {at}")
 
 
+@pytest.mark.parametrize("dtype", ["F", "D"])
+@pytest.mark.parametrize("other", ["?", "i2", "i8", "e", "f", "d", ">f8"])
+def test_real_weights_of_complex_numbers(dtype, other):
+    """Both parts have states of their own."""
+    a, b = values("random", 3000, dtype, 1).reshape(-1, 3), np.abs(values("random", 3000, "d", 2))
+    b = np.ceil(b * 9).astype(other).reshape(-1, 3)
+    where = values("random", 3000, "d", 3).reshape(-1, 3) > 0
+    for axis in (None, 0, 1, (0, 1)):
+        for left_out in (None, where):
+            x = a if left_out is None else np.ma.array(a, mask=left_out)
+            acc = Accumulator("weighted_mean", axis=axis)
+            parts = [slice(0, 1), slice(1, 700), slice(700, None)] if axis != 1 else [slice(None)]
+            for k, part in enumerate(parts):
+                acc.update(x[part], b[part], workers=k + 1)
+            expected = FUNCTIONS_OF_TWO["weighted_mean"](x, axis=axis, weights=b)
+            again = pickle.loads(pickle.dumps(acc))
+            assert again.count == acc.count
+            none = Accumulator("weighted_mean", axis=axis)
+            for whole in (acc, again, acc + none):
+                assert_same(whole.result(), expected, f"{dtype} {other} {axis}")
+            twice = FUNCTIONS_OF_TWO["weighted_mean"](
+                np.ma.concatenate([x, x]) if axis != 1 else x,
+                axis=axis,
+                weights=np.concatenate([b, b]) if axis != 1 else b,
+            )
+            assert_same(np.ma.getdata((acc + again).result()), np.ma.getdata(twice), "merged")
+
+
+def test_real_weights_that_sum_to_zero():
+    acc = Accumulator("weighted_mean")
+    acc.update([1 + 2j, 3.0], [1.0, -1.0])
+    with pytest.raises(ZeroDivisionError, match="weights must not sum to zero"):
+        acc.result()
+    acc.update([2 + 1j], [2.0])
+    expected = FUNCTIONS_OF_TWO["weighted_mean"]([1 + 2j, 3.0, 2 + 1j], weights=[1.0, -1.0, 2.0])
+    assert acc.result() == expected
+
+
 @examples(100)
 @given(data=st.data())
 def test_any_workers_in_any_schedule(data):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parsum.api.arguments import Array, DType, check_dtype
-from parsum.api.call import Operation, native
+from parsum.api.call import Operation, native, part_of
 from parsum.api.named import OWN_ARGUMENTS, Named, named, own_arguments
 from parsum.api.products import kernel_dtype
 from parsum.custom import Reduction
@@ -107,11 +107,14 @@ class PairPart:
     """A reduction of two arrays, for elements of two dtypes."""
 
     __slots__ = (
-        "kernel", "operation", "parameter", "reduction", "result", "row", "skip_nan", "values",
+        "kernel", "of", "operation", "parameter", "reduction", "result", "row", "skip_nan",
+        "values",
     )  # fmt: skip
 
-    def __init__(self, name: str, a: DType, b: DType, method: str) -> None:
+    def __init__(self, name: str, a: DType, b: DType, method: str, of: str = "") -> None:
+        """Take dtypes of both; ``of`` is "real" or "imag" for that part of the first alone."""
         self.reduction = name
+        self.of = of
         for dtype, argument in ((a, "a"), (b, "b")):
             check_dtype(dtype, argument, "biufc")
         self.kernel = kernel_dtype(a, b)
@@ -124,8 +127,6 @@ class PairPart:
             self.values = 2
             if a.kind in "biu":
                 self.result = np.result_type(self.result, _FLOAT64)
-            if a.kind == "c" and b.kind != "c":
-                raise TypeError(f"weights must be complex numbers where a is, got dtype {b}")
         elif name != "dot":
             row = "vdot" if a.kind == "c" else "dot"
         self.operation = Operation(name, row, "biufc")
@@ -136,6 +137,30 @@ class PairPart:
     def built(self, result: Array) -> Any:
         """Return the result as the function of that name does, of an array of its values."""
         return result[..., 0][()] if self.values > 1 else result[()]
+
+    def taken(self, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return what is taken in of arrays."""
+        return (getattr(arrays[0], self.of), arrays[1]) if self.of else arrays
+
+
+def pair_parts(name: str, a: DType, b: DType, method: str) -> list[PairPart]:
+    """Return what a reduction of two arrays consists of: real weights are of both parts of a."""
+    if name != "weighted_mean" or a.kind != "c" or b.kind == "c":
+        return [PairPart(name, a, b, method)]
+    part = part_of(a)
+    return [PairPart(name, part, b, method, of) for of in ("real", "imag")]
+
+
+def whole_of(real: Any, imag: Any) -> Any:
+    """Return complex results of both their parts."""
+    if real is np.ma.masked:
+        return real
+    parts = np.ma.getdata(real), np.ma.getdata(imag)
+    whole: Array = np.empty(parts[0].shape, np.result_type(parts[0].dtype, np.complex64))
+    whole.real, whole.imag = parts
+    if isinstance(real, np.ma.MaskedArray):
+        return np.ma.array(whole, mask=np.ma.getmaskarray(real))
+    return whole[()]
 
 
 class Group:
