@@ -213,7 +213,8 @@ enum {{
                             : 1,
     CHUNK_ = GROUP_ < 32 ? GROUP_ : 32,
     WIDE_ = 2048,
-    SHORT_ = 16 /* elements of rows that are turned into columns */
+    SHORT_ = 16, /* elements of rows that are turned into columns */
+    TURNED_ = GROUP_ < 128 ? GROUP_ : 128
 }};
 
 /* A few elements do not fill all lanes: those beyond a power of two have no part in it. */
@@ -284,7 +285,7 @@ static void fold_columns_(column_states_ *all, double parameter, size_t lanes, c
     begin_(&s, parameter);
     for (size_t k = 0; k < width * columns; k++)
         put_column_(&s, all, k);
-    if (lanes == LANES_ && row_stride == (ptrdiff_t)(columns * sizeof(T))) {{
+    if (lanes > 1 && row_stride == (ptrdiff_t)(columns * sizeof(T))) {{
         for (; i + LANES_ <= rows; i += LANES_) {{
             const T *x = (const void *)(data + (ptrdiff_t)i * row_stride);
             for (size_t k = 0; k < LANES_ * columns; k += LANES_)
@@ -374,9 +375,9 @@ int reduce_rows_(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, 
         return flags;
     }}
     /* As columns, which make vectors of many of them. */
-    for (size_t first = 0; first < rows; first += GROUP_) {{
-        const size_t count = rows - first < GROUP_ ? rows - first : GROUP_;
-        T turned[SHORT_ * GROUP_];
+    for (size_t first = 0; first < rows; first += TURNED_) {{
+        const size_t count = rows - first < TURNED_ ? rows - first : TURNED_;
+        T turned[SHORT_ * TURNED_];
         for (size_t j = 0; j < count; j++) {{
             const T *x = (const void *)((const char *)data + (ptrdiff_t)(first + j) * row_stride);
             for (size_t i = 0; i < n; i++)
