@@ -322,49 +322,50 @@ static void fold_columns_(column_states_ *all, double parameter, size_t lanes, c
         combine_columns_(all, half * columns, parameter);
 }}
 
+/* Columns into states, or to one result after the other where there are none; returns flags. */
+static int take_columns_(char *states, const char *data, size_t rows, ptrdiff_t row_stride,
+                         size_t columns, double parameter, char *results)
+{{
+    const size_t lanes = lanes_of_columns_(columns), group = LANES_ * GROUP_ / lanes;
+    column_states_ all;
+    int flags = 0;
+    for (size_t first = 0; first < columns; first += group) {{
+        const size_t count = columns - first < group ? columns - first : group;
+        fold_columns_(&all, parameter, lanes, data + first * sizeof(T), rows, row_stride, count);
+        for (size_t j = 0; j < count; j++) {{
+            const state_ o = get_column_(&all, j, parameter);
+            if (states) {{
+                combine_two_((state_ *)(void *)(states + (first + j) * STATE_STEP_), &o);
+            }} else {{
+                state_ s;
+                begin_(&s, parameter);
+                combine_two_(&s, &o);
+                flags |= finish_to_(&s, results + (first + j) * sizeof(RESULT_T_));
+            }}
+        }}
+    }}
+    return flags;
+}}
+
 void accumulate_columns_(void *states, const void *data, size_t rows, ptrdiff_t row_stride,
                          size_t columns)
 {{
-    const double parameter = ((const state_ *)states)->parameter_;
-    const size_t lanes = lanes_of_columns_(columns), group = LANES_ * GROUP_ / lanes;
-    column_states_ all;
-    for (size_t first = 0; first < columns; first += group) {{
-        const size_t count = columns - first < group ? columns - first : group;
-        fold_columns_(&all, parameter, lanes, (const char *)data + first * sizeof(T), rows,
-                      row_stride, count);
-        for (size_t j = 0; j < count; j++) {{
-            const state_ s = get_column_(&all, j, parameter);
-            combine_two_((state_ *)(void *)((char *)states + (first + j) * STATE_STEP_), &s);
-        }}
-    }}
+    take_columns_(states, data, rows, row_stride, columns, ((const state_ *)states)->parameter_,
+                  NULL);
 }}
 
 int reduce_columns_(const void *data, size_t rows, ptrdiff_t row_stride, size_t columns,
                     double parameter, int type, char *results)
 {{
-    const size_t lanes = lanes_of_columns_(columns), group = LANES_ * GROUP_ / lanes;
-    column_states_ all;
-    int flags = 0;
     (void)type;
-    for (size_t first = 0; first < columns; first += group) {{
-        const size_t count = columns - first < group ? columns - first : group;
-        fold_columns_(&all, parameter, lanes, (const char *)data + first * sizeof(T), rows,
-                      row_stride, count);
-        for (size_t j = 0; j < count; j++) {{
-            const state_ o = get_column_(&all, j, parameter);
-            state_ s;
-            begin_(&s, parameter);
-            combine_two_(&s, &o);
-            flags |= finish_to_(&s, results + (first + j) * sizeof(RESULT_T_));
-        }}
-    }}
-    return flags;
+    return take_columns_(NULL, data, rows, row_stride, columns, parameter, results);
 }}
 
 int reduce_rows_(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, double parameter,
                  int type, char *results)
 {{
     int flags = 0;
+    (void)type;
     if (n > SHORT_) {{
         for (size_t r = 0; r < rows; r++) {{
             state_ s;
@@ -383,8 +384,8 @@ int reduce_rows_(const void *data, size_t rows, ptrdiff_t row_stride, size_t n, 
             for (size_t i = 0; i < n; i++)
                 turned[i * count + j] = x[i];
         }}
-        flags |= reduce_columns_(turned, n, (ptrdiff_t)(count * sizeof(T)), count, parameter, type,
-                                 results + first * sizeof(RESULT_T_));
+        flags |= take_columns_(NULL, (const char *)turned, n, (ptrdiff_t)(count * sizeof(T)), count,
+                               parameter, results + first * sizeof(RESULT_T_));
     }}
     return flags;
 }}
