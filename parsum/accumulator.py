@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from parsum import engine
 from parsum.api.arguments import (
     ALONE,
     Array,
@@ -46,7 +45,7 @@ from parsum.api.parts import (
 )
 from parsum.api.python_states import PythonTree
 from parsum.api.states import Chunk, Kind, States, Tree, count_of, layout, store_of
-from parsum.api.streaming import pieces_of
+from parsum.api.streaming import read_through
 from parsum.api.toolkit import parallel_reduce
 from parsum.api.views import SMALL_BYTES
 from parsum.custom import Reduction
@@ -322,13 +321,11 @@ class Accumulator:
         axes = check_axes(self._axis, source.ndim)
         self._check_vectors(source.shape)
         alone = options._replace(progress=None)
-        with engine.reporting(options.progress, source.nbytes) as report:
-            done = 0
-            for array, mask in pieces_of(source, axes):
-                new._take((array,), without(mask, None), False, alone)
-                done += array.nbytes
-                if report:
-                    report(done, max(done, source.nbytes))
+
+        def take(array: Array, mask: Array | None) -> None:
+            new._take((array,), without(mask, None), False, alone)
+
+        read_through(source, axes, options.progress, take)
         self._become(new)
 
     def _checked(

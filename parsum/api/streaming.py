@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from parsum import engine
-from parsum.api.arguments import ALONE, Array, DType, Options, converted, kept_shapes, without
+from parsum.api.arguments import (
+    ALONE,
+    Array,
+    DType,
+    Options,
+    Progress,
+    converted,
+    kept_shapes,
+    without,
+)
 from parsum.api.states import Chunk, Kind, States, Tree, count_of, state_of, store_of
 from parsum.api.tasks import CANCELLED, Tasks
 from parsum.api.views import view_of
@@ -620,6 +629,22 @@ class _Feed:
 
 
 # ---- sources as chunks ----
+
+
+def read_through(
+    source: Source,
+    axes: tuple[int, ...],
+    progress: Progress,
+    take: Callable[[Array, Array | None], None],
+) -> None:
+    """Give a source, piece by piece, to a function."""
+    with engine.reporting(progress, source.nbytes) as report:
+        done = 0
+        for array, mask in pieces_of(source, axes):
+            take(array, mask)
+            done += array.nbytes
+            if report:
+                report(done, max(done, source.nbytes))
 
 
 def pieces_of(source: Source, axes: tuple[int, ...]) -> Iterator[tuple[Array, Array | None]]:

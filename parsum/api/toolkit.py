@@ -37,7 +37,7 @@ from parsum.api.passes import reduce_pass
 from parsum.api.python_job import Elements, PythonJob, results_of
 from parsum.api.python_states import PythonTree
 from parsum.api.states import Chunk
-from parsum.api.streaming import Reduced, pieces_of
+from parsum.api.streaming import Reduced, read_through
 from parsum.custom import PythonFunctions, Reduction
 from parsum.fused import Fused, parsed
 from parsum.reduction import BYTE, MEMBERS_LIMIT, reduce_bytes
@@ -324,14 +324,13 @@ def _results_of_source(
     """Return the results of a source, which is read piece by piece."""
     tree = PythonTree(functions, kept_shapes(source.shape, axes)[0], source.dtype)
     alone = options._replace(progress=None)
-    with engine.reporting(options.progress, source.nbytes) as report:
-        done = 0
-        for array, mask in pieces_of(source, axes):
-            along = axes if array.ndim == source.ndim else (0,)
-            tree, _ = tree.with_chunk(Chunk((array,), along, without(mask, None)), 0, alone)
-            done += array.nbytes
-            if report:
-                report(done, max(done, source.nbytes))
+
+    def take(array: Array, mask: Array | None) -> None:
+        nonlocal tree
+        along = axes if array.ndim == source.ndim else (0,)
+        tree, _ = tree.with_chunk(Chunk((array,), along, without(mask, None)), 0, alone)
+
+    read_through(source, axes, options.progress, take)
     return tree.results()
 
 
